@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from types import MappingProxyType
 
 MAX_NAME_LENGTH = 64
 """Characters of `cmdr.name` and `event.cmdr` (VARCHAR(64) in the backend's schema)."""
@@ -150,6 +149,32 @@ class Snapshot:
     """In no squadron for sure: only then may a stored squadron become NULL."""
 
 
+class Standing(StrEnum):
+    """How the last reply about a name ended."""
+
+    FOUND = "found"
+    NOT_FOUND = "not_found"
+    AMBIGUOUS = "ambiguous"
+    REJECTED = "rejected"
+    UNANSWERED = "unanswered"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a tenant's memory holds of one name beside its snapshot."""
+
+    standing: Standing | None = None
+    answered_request: int = 0
+    """The number of the request that answered last; 0: never."""
+    answered_at: datetime | None = None
+    misses: int = 0
+    """How often in a row Inara did not know the name."""
+    due_at: datetime | None = None
+    """Until then an unknown name only fills free slots."""
+    last_event_id: int = 0
+    """The newest event of this name when it was answered last."""
+
+
 class ChangeKind(StrEnum):
     """What can change, the most notable first."""
 
@@ -192,7 +217,7 @@ def merge(previous: Snapshot | None, profile: Profile, now: datetime) -> Snapsho
         before,
         user_id=before.user_id if profile.user_id is None else profile.user_id,
         inara_name=profile.commander_name,
-        ranks=MappingProxyType({**before.ranks, **profile.ranks}),
+        ranks={**before.ranks, **profile.ranks},
         power=profile.power or before.power,
         inara_url=profile.inara_url or before.inara_url,
     )

@@ -1,0 +1,30 @@
+"""`history`: what changed, as the daemon remembers it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from inara_daemon.cli.exits import Exit
+from inara_daemon.cli.place import Place
+from inara_daemon.cli.screen import console, moment, plain, table
+from inara_daemon.commander import lookup_key
+from inara_daemon.report import words
+from inara_daemon.store.state import roster as memory
+
+
+async def show_history(place: Place, *, tenant_id: str | None, name: str | None, since: datetime | None) -> int:
+    """Print the newest changes, the oldest of them first."""
+    settings = place.settings()
+    async with place.house(settings) as house, house.state.read() as connection:
+        key = None if name is None else lookup_key(name)
+        changes = await memory.history(connection, tenant_id=tenant_id, key=key, since=since)
+        console.print("state", plain(house.state.place))
+    if not changes:
+        console.print("Nothing has changed that fits.")
+        return Exit.WELL
+    shown = table("Changes", "when (UTC)", "tenant", "commander", "what")
+    for change in changes:
+        what = words(change.change) if change.applied else f"{words(change.change)} (not yet in the tenant's database)"
+        shown.add_row(moment(change.at), plain(change.tenant_id), plain(change.name), plain(what))
+    console.print(shown)
+    return Exit.WELL

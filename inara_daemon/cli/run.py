@@ -1,0 +1,74 @@
+"""`run`: the daemon in the foreground; signals become calls here and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from inara_daemon.cli.exits import Exit
+from inara_daemon.cli.place import Place, read_tenants
+from inara_daemon.service.daemon import Daemon, Health
+from inara_daemon.service.systemd import Systemd
+from inara_daemon.settings import Settings
+from inara_daemon.store.state.lock import engine_lock
+from inara_daemon.web import health as web
+
+_log = structlog.get_logger("inara_daemon.run")
+
+
+async def run_daemon(place: Place) -> int:
+    """Run until a signal says stop."""
+    settings = place.settings()
+    async with place.house(settings, quiet=False) as house:
+        for warning in settings.warnings:
+            _log.warning("setting_odd", warning=warning)
+        daemon = Daemon(
+            house=house,
+            lock=engine_lock(house.state),
+            systemd=Systemd(place.environ),
+            read_tenants=lambda: read_tenants(settings),
+            serve_web=lambda health: _serve_web(settings, health),
+        )
+        _turn_signals_into_calls(daemon)
+        await daemon.run()
+    return Exit.WELL
+
+
+def _turn_signals_into_calls(daemon: Daemon) -> None:
+    loop = asyncio.get_running_loop()
+    stops = 0
+
+    def stop(name: str) -> None:
+        nonlocal stops
+        stops += 1
+        if stops > 1:
+            _log.warning("stop_forced", signal=name, action="leaving at once")
+            os._exit(Exit.TROUBLE)
+        _log.info("stop_asked", signal=name)
+        daemon.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number.name)
+    loop.add_signal_handler(signal.SIGHUP, daemon.reload)
+
+
+async def _serve_web(settings: Settings, health: Health) -> Callable[[], Awaitable[None]]:
+    """Open the health page; a port in use must not keep the daemon from its work."""
+
+    async def nothing_to_close() -> None:
+        return
+
+    if settings.http is None:
+        return nothing_to_close
+    host, port = settings.http.host, settings.http.port or 0
+    try:
+        runner = await web.serve(health, host, port)
+    except OSError as error:
+        _log.error("web_unavailable", address=f"{host}:{port}", error=os.strerror(error.errno or 0))
+        return nothing_to_close
+    _log.info("web_started", address=f"{host}:{port}")
+    return runner.cleanup

@@ -1,0 +1,148 @@
+"""`sync`: one run now, with progress, and then what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from rich.live import Live
+from rich.text import Text
+
+from inara_daemon.cli.exits import Exit
+from inara_daemon.cli.place import Place, read_tenants
+from inara_daemon.cli.screen import console, duration, moment, plain
+from inara_daemon.report import words
+from inara_daemon.service.engine import House
+from inara_daemon.service.errand import Errand, HeldError, Progress
+from inara_daemon.settings import ConfigurationError, Problem
+from inara_daemon.store.state import outbox, runs
+from inara_daemon.store.state import roster as memory
+from inara_daemon.store.state.outbox import MessageStatus
+from inara_daemon.store.state.requests import RequestKind
+from inara_daemon.store.state.runs import Run, RunOutcome
+from inara_daemon.tenants import Tenants
+
+_DELIVERY_SECONDS = 30.0
+_SHOWN_CHANGES = 50
+
+
+async def sync_now(place: Place, *, tenant_ids: Sequence[str], names: Sequence[str], dry_run: bool) -> int:
+    """Run, or ask the running daemon to; 0 only if everything went well."""
+    settings = place.settings()
+    tenants = read_tenants(settings)
+    chosen = choose(tenants, tenant_ids)
+    kind = RequestKind.DRY_RUN if dry_run else RequestKind.SYNC
+    arguments = {"tenants": chosen, "names": list(names) or None}
+    async with place.house(settings) as house:
+        console.print("state", plain(house.state.place))
+        try:
+            async with Errand(house, tenants) as errand:
+                with Live(console=console, refresh_per_second=4, transient=True) as live:
+                    result = await errand.ask(kind, arguments, lambda progress: live.update(_progress(progress)))
+                if dry_run:
+                    return _show_dry_run(result)
+                return await _show_runs(house, errand, result, names)
+        except HeldError as held:
+            _say_held(house, held)
+            return Exit.TROUBLE
+
+
+def choose(tenants: Tenants, ids: Sequence[str]) -> list[str]:
+    """The tenants asked for, or all. Raises ConfigurationError for an id that isn't there."""
+    known = [tenant.id for tenant in tenants.tenants]
+    unknown = [
+        Problem("--tenant", f"{name} is no tenant", f"known: {', '.join(known)}") for name in ids if name not in known
+    ]
+    if unknown:
+        raise ConfigurationError(unknown)
+    return list(dict.fromkeys(ids)) or known
+
+
+def _progress(progress: Progress) -> Text:
+    """One line: how far each tenant is, and when the next request leaves."""
+    if not progress.taken:
+        return Text("waiting for the engine ...")
+    parts = []
+    for tenant_id, each in progress.values.get("tenants", {}).items():
+        counts = f"{each.get('answered', 0)}/{each.get('names', '?')}"
+        parts.append(f"{tenant_id} {'done' if each.get('done') else counts}")
+    line = "  ".join(parts) or "reading names ..."
+    wait = progress.values.get("next_request_in")
+    who = "" if progress.leading else "  (served by the running daemon)"
+    return plain(f"{line}   next request in {wait:.0f} s{who}" if wait is not None else f"{line}{who}")
+
+
+def _say_held(house: House, held: HeldError) -> None:
+    if held.seconds is None:
+        until = "until the configuration changes"
+    else:
+        until = f"until {moment(house.clock.now() + timedelta(seconds=held.seconds))} UTC ({duration(held.seconds)})"
+    console.print(f"Requests to Inara are held back: {held.reason}, {until}.", style="red")
+    console.print("What is left of this run is taken up by the daemon, or by the next sync after that.")
+
+
+async def _show_runs(house: House, errand: Errand, result: Mapping[str, Any], names: Sequence[str]) -> int:
+    code = Exit.WELL
+    messages: dict[str, int] = {}
+    for tenant_id, run_id in result["runs"].items():
+        async with house.state.read() as connection:
+            run = await runs.load(connection, run_id)
+            changes = await memory.history(connection, tenant_id=tenant_id, run_id=run_id)
+            message = await outbox.of_run(connection, run_id)
+        if run is None:
+            continue
+        code = max(code, _show_run(run, [(change.name, words(change.change)) for change in changes]))
+        if message is not None:
+            messages[tenant_id] = message["id"]
+    if names and not any(await _answered(house, run_id) for run_id in result["runs"].values()):
+        console.print("No tenant has events of", plain(", ".join(names)), style="red")
+        code = Exit.TROUBLE
+    for tenant_id, row in (await errand.delivered(messages, _DELIVERY_SECONDS)).items():
+        sent = row["status"] == MessageStatus.SENT.value
+        text = "report delivered" if sent else f"report not delivered yet: {row['status']} {row['error'] or ''}"
+        console.print(plain(f"{tenant_id}: {text}"), style="green" if sent else "yellow")
+    return code
+
+
+async def _answered(house: House, run_id: int) -> bool:
+    async with house.state.read() as connection:
+        run = await runs.load(connection, run_id)
+    return run is not None and run.tally.get("names", 0) > 0
+
+
+def _show_run(run: Run, changes: Sequence[tuple[str, str]]) -> int:
+    tally = run.tally
+    good = run.outcome is RunOutcome.COMPLETE and not run.problems
+    console.print(
+        plain(f"{run.tenant_id}: {run.outcome}"),
+        f"{tally.get('answered', 0):,} of {tally.get('names', 0):,} commanders,",
+        f"{tally.get('found', 0):,} found, {tally.get('not_found', 0):,} not on Inara,",
+        f"{tally.get('ambiguous', 0):,} ambiguous, {tally.get('failed', 0):,} failed,",
+        f"{tally.get('requests', 0):,} requests",
+        style="green" if good else "yellow",
+    )
+    for name, text in changes[:_SHOWN_CHANGES]:
+        console.print("  ", plain(f"{name}: {text}"))
+    if len(changes) > _SHOWN_CHANGES:
+        console.print(f"   ... and {len(changes) - _SHOWN_CHANGES:,} more: see history")
+    for kind, text in run.problems:
+        console.print("  ", plain(f"{kind}: {text}"), style="red")
+    return Exit.WELL if good and not tally.get("failed", 0) else Exit.TROUBLE
+
+
+def _show_dry_run(result: Mapping[str, Any]) -> int:
+    code = Exit.WELL
+    for tenant_id, found in result["tenants"].items():
+        console.print(
+            plain(f"{tenant_id}: {found['answered']:,} of {found['names']:,} commanders answered; nothing was stored")
+        )
+        for name, text in found["changes"]:
+            console.print("  ", plain(f"{name}: {text}"))
+        for label, key in (("not on Inara", "not_found"), ("ambiguous on Inara", "ambiguous")):
+            if found[key]:
+                console.print("  ", plain(f"{label}: {', '.join(found[key])}"))
+        for problem in found["problems"]:
+            console.print("  ", plain(problem), style="red")
+            code = Exit.TROUBLE
+    return code

@@ -1,0 +1,115 @@
+"""What waits at the desk: a tenant's line of names, what it is told, and how a batch is filled from several."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from inara_daemon.commander import Outcome
+from inara_daemon.inara.decision import Failure
+from inara_daemon.nap import nap
+from inara_daemon.settings import Secret
+
+NIGHT_SPENT = "night_spent"
+"""The reason of a `Stopped` when `last_request` was reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Names answered by request number `request`, by lookup key."""
+
+    request: int
+    outcomes: Mapping[str, Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The line gets no more answers: its key is refused, or its share of the night is spent."""
+
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A request that carried names of this line failed; the names stay in line."""
+
+    failure: Failure
+    text: str
+
+
+Notice = Served | Stopped | Trouble
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """The names that one run of one tenant waits for, by lookup key, each with the spelling to search.
+
+    `last_request`: the number of the last request that may be spent on this line; None: no limit.
+    """
+
+    tenant_id: str
+    key: Secret
+    fingerprint: str
+    last_request: int | None = None
+    wanted: dict[str, str] = field(default_factory=dict)
+    fillers: dict[str, str] = field(default_factory=dict)
+    in_flight: bool = False
+    _notices: deque[Notice] = field(default_factory=deque)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _tries: dict[str, int] = field(default_factory=dict)
+
+    def tell(self, notice: Notice) -> None:
+        """Hand a notice to whoever waits with this line."""
+        self._notices.append(notice)
+        self._news.set()
+
+    def poke(self) -> None:
+        """Let whoever waits look around: something else than a notice has happened."""
+        self._news.set()
+
+    def heard(self) -> Notice | None:
+        """The next notice, if there is one."""
+        return self._notices.popleft() if self._notices else None
+
+    async def listen(self, seconds: float) -> None:
+        """Wait for a notice or a poke, but no longer than this."""
+        if not self._notices:
+            self._news.clear()
+            await nap(self._news, seconds)
+
+    def take(self, name: str) -> bool:
+        """Remove a name; whether it was waiting."""
+        waited = self.wanted.pop(name, None) or self.fillers.pop(name, None)
+        return waited is not None
+
+    def count_try(self, name: str) -> int:
+        """Note that a good reply lacked the name; how often that happened."""
+        self._tries[name] = self._tries.get(name, 0) + 1
+        return self._tries[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One request: its key, the spellings to search by lookup key, and the lines it serves."""
+
+    key: Secret
+    fingerprint: str
+    names: Mapping[str, str]
+    lines: tuple[Line, ...]
+
+
+def fill(taken: Mapping[str, str], queues: Sequence[Mapping[str, str]], size: int) -> dict[str, str]:
+    """Add names to a batch, one of each queue at a time, until it holds `size`."""
+    names = dict(taken)
+    turns = [iter(queue.items()) for queue in queues]
+    while turns and len(names) < size:
+        for turn in tuple(turns):
+            fresh = next(((name, spelling) for name, spelling in turn if name not in names), None)
+            if fresh is None:
+                turns.remove(turn)
+            elif len(names) < size:
+                names[fresh[0]] = fresh[1]
+    return names

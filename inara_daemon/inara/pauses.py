@@ -1,0 +1,187 @@
+"""Pauses: stored, and honoured by every later request, whatever restarts in between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any, Protocol
+
+from inara_daemon.clock import Clock
+
+EVERY_KEY = "*"
+
+LIMITED_SECONDS = 3_600.0
+LONGEST_LIMITED_SECONDS = 24 * 3_600.0
+NOT_WHITELISTED_SECONDS = 24 * 3_600.0
+UNKNOWN_SECONDS = 900.0
+LONGEST_UNKNOWN_SECONDS = 6 * 3_600.0
+
+
+class PauseReason(StrEnum):
+    """Why nothing is sent; the last two concern one key."""
+
+    LIMITED = "limited"
+    NOT_WHITELISTED = "not_whitelisted"
+    UNKNOWN_REFUSAL = "unknown_refusal"
+    BAD_KEY = "bad_key"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """One pause: `until` in CLOCK_BOOTTIME seconds of boot `boot_id`; None: until the configuration changes.
+
+    A pause that is over stays known while `level` or `batch_limit` still shape the key's next tries.
+    """
+
+    scope: str
+    reason: str
+    text: str
+    boot_id: str
+    until: float | None
+    seconds: float | None
+    level: int = 0
+    batch_limit: int | None = None
+
+
+class PauseStore(Protocol):
+    """What pauses need of the state database; a row's columns are the fields of `Pause`."""
+
+    async def pauses(self) -> Sequence[Mapping[str, Any]]:
+        """Every stored pause."""
+
+    async def save_pause(self, scope: str, values: Mapping[str, Any]) -> None:
+        """Store a pause in place of the one of the same scope."""
+
+    async def delete_pause(self, scope: str) -> None:
+        """Forget a pause."""
+
+
+class Pauses:
+    """Every pause in force; one that can't be stored is honoured all the same, and must be stored before a request."""
+
+    def __init__(self, store: PauseStore, clock: Clock, *, application: str) -> None:
+        self._store = store
+        self._clock = clock
+        self._application = application
+        self._pauses: dict[str, Pause] = {}
+        self._unsaved: set[str] = set()
+
+    async def start(self) -> None:
+        """Load what was stored; after a reboot a pause begins anew, as nothing tells how long the machine was off."""
+        await self.look()
+        await self.save()
+
+    async def look(self) -> None:
+        """Load what was stored without storing what that changes."""
+        for row in await self._store.pauses():
+            pause = Pause(**row)
+            if pause.reason == PauseReason.NOT_WHITELISTED and pause.text != self._application:
+                self._unsaved.add(pause.scope)  # it was about another name
+                continue
+            if pause.until is not None and pause.boot_id != self._clock.boot_id:
+                pause = replace(pause, boot_id=self._clock.boot_id, until=self._clock.boottime() + (pause.seconds or 0))
+                self._unsaved.add(pause.scope)
+            self._pauses[pause.scope] = pause
+
+    def wait_seconds(self, fingerprint: str) -> float:
+        """Seconds until this key may be used again as far as pauses go; infinite for a refused key."""
+        return max(self._remaining(EVERY_KEY), self._remaining(fingerprint))
+
+    def _remaining(self, scope: str) -> float:
+        pause = self._pauses.get(scope)
+        if pause is None:
+            return 0.0
+        if pause.until is None:
+            return float("inf")
+        return max(pause.until - self._clock.boottime(), 0.0)
+
+    def in_force(self, fingerprint: str) -> Pause | None:
+        """The pause that holds longest for this key, if one does."""
+        scopes = [scope for scope in (EVERY_KEY, fingerprint) if self._remaining(scope) > 0]
+        return self._pauses[max(scopes, key=self._remaining)] if scopes else None
+
+    def all_in_force(self) -> tuple[Pause, ...]:
+        """Every pause that holds now."""
+        return tuple(pause for scope, pause in self._pauses.items() if self._remaining(scope) > 0)
+
+    def batch_limit(self, fingerprint: str) -> int | None:
+        """How many names the next request with this key may carry at most, after unknown refusals."""
+        pause = self._pauses.get(fingerprint)
+        return None if pause is None else pause.batch_limit
+
+    async def limited(self, text: str, retry_after: float | None) -> Pause:
+        """The limit was broken: hold everything, as nobody knows whether key, name or address is counted."""
+        seconds = min(max(LIMITED_SECONDS, retry_after or 0.0), LONGEST_LIMITED_SECONDS)
+        return await self._hold(EVERY_KEY, PauseReason.LIMITED, text, seconds)
+
+    async def not_whitelisted(self) -> Pause:
+        """Inara does not know the application's name: hold everything for a day."""
+        return await self._hold(EVERY_KEY, PauseReason.NOT_WHITELISTED, self._application, NOT_WHITELISTED_SECONDS)
+
+    async def bad_key(self, fingerprint: str, text: str) -> Pause:
+        """Inara refuses the key: never use it again."""
+        return await self._hold(fingerprint, PauseReason.BAD_KEY, text, None)
+
+    async def unknown_refusal(self, fingerprint: str, text: str, batch: int) -> Pause:
+        """A refusal that nobody can explain: hold the key, longer each time, and halve the next batch."""
+        before = self._pauses.get(fingerprint)
+        level = before.level + 1 if before is not None else 1
+        seconds = min(UNKNOWN_SECONDS * 2 ** (level - 1), LONGEST_UNKNOWN_SECONDS)
+        limit = max(batch // 2, 1)
+        return await self._hold(fingerprint, PauseReason.UNKNOWN_REFUSAL, text, seconds, level=level, limit=limit)
+
+    async def worked(self, fingerprint: str, batch_size: int) -> None:
+        """A request with this key was answered well: widen its batches again, then forget the trouble."""
+        before = self._pauses.get(fingerprint)
+        if before is None:
+            return
+        limit = (before.batch_limit or batch_size) * 2
+        if limit >= batch_size:
+            await self._forget(fingerprint)
+        else:
+            await self._keep(replace(before, level=0, batch_limit=limit, until=self._clock.boottime()))
+
+    async def lift_not_whitelisted(self) -> bool:
+        """Ask again at once, as an operator says that something changed; True if something was lifted."""
+        pause = self._pauses.get(EVERY_KEY)
+        if pause is None or pause.reason != PauseReason.NOT_WHITELISTED:
+            return False
+        await self._forget(EVERY_KEY)
+        return True
+
+    async def _hold(
+        self,
+        scope: str,
+        reason: PauseReason,
+        text: str,
+        seconds: float | None,
+        *,
+        level: int = 0,
+        limit: int | None = None,
+    ) -> Pause:
+        until = None if seconds is None else self._clock.boottime() + seconds
+        pause = Pause(scope, reason.value, text, self._clock.boot_id, until, seconds, level, limit)
+        await self._keep(pause)
+        return pause
+
+    async def _keep(self, pause: Pause) -> None:
+        self._pauses[pause.scope] = pause
+        self._unsaved.add(pause.scope)
+        await self.save()
+
+    async def _forget(self, scope: str) -> None:
+        self._pauses.pop(scope, None)
+        self._unsaved.add(scope)
+        await self.save()
+
+    async def save(self) -> None:
+        """Store what is not stored yet; raises what the store raises, and then nothing may be sent."""
+        for scope in tuple(self._unsaved):
+            pause = self._pauses.get(scope)
+            if pause is None:
+                await self._store.delete_pause(scope)
+            else:
+                values = asdict(pause)
+                await self._store.save_pause(values.pop("scope"), values)
+            self._unsaved.discard(scope)

@@ -1,0 +1,32 @@
+"""What every tenant's task needs, handed over in one piece."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from inara_daemon.clock import Clock
+from inara_daemon.inara.desk import Desk
+from inara_daemon.inara.pauses import Pauses
+from inara_daemon.service.logbook import Logbook
+from inara_daemon.service.progress import Progress
+from inara_daemon.settings import Settings
+from inara_daemon.store.state.database import StateDatabase
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The shared parts of a running engine."""
+
+    settings: Settings
+    clock: Clock
+    state: StateDatabase
+    desk: Desk
+    pauses: Pauses
+    progress: Progress
+    logbook: Logbook
+    wake_outbox: Callable[[], None]
+    database_turns: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    """One run at a time in each tenant database, even when two tenants share one."""

@@ -1,0 +1,291 @@
+"""One run of one tenant: read the names, queue them at the desk, save each reply, end with a report."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeVar
+
+import structlog
+
+from inara_daemon.commander import Record
+from inara_daemon.inara.line import NIGHT_SPENT, Line, Notice, Served, Stopped, Trouble
+from inara_daemon.inara.pauses import Pause
+from inara_daemon.nap import nap
+from inara_daemon.roster_plan import Plan, Roster, plan
+from inara_daemon.service.roster_sync import RosterSync
+from inara_daemon.service.run_report import RunEnd, end_run, tally
+from inara_daemon.service.services import Services
+from inara_daemon.store.errors import DatabaseError, DatabaseFailure
+from inara_daemon.store.state import roster as memory
+from inara_daemon.store.state import runs
+from inara_daemon.store.state.runs import Run, RunOutcome, RunReason
+from inara_daemon.tenants import Tenant
+
+DATABASE_BACKOFF = (5.0, 15.0, 60.0, 300.0, 900.0)
+"""Seconds until a tenant's database is tried again; the last one repeats until the run's deadline."""
+_NAP_SECONDS = 10.0
+"""A waiting run looks up at least this often: for its deadline, whatever the clock does, and to show that it lives."""
+_SCHEDULED = frozenset({RunReason.CRON, RunReason.CATCH_UP, RunReason.FIRST, RunReason.RELOAD})
+_WORTH_WAITING_FOR = frozenset(
+    {DatabaseFailure.LOCKED, DatabaseFailure.UNREACHABLE, DatabaseFailure.FULL, DatabaseFailure.REFUSED}
+)
+"""What may pass by itself; the rest needs an operator, so the run ends and says so."""
+
+_Result = TypeVar("_Result")
+_log = structlog.get_logger("inara_daemon.run")
+
+
+class Ending(StrEnum):
+    """Why a run stopped asking."""
+
+    ANSWERED = "answered"
+    DEADLINE = "deadline"
+    NIGHT_SPENT = "night_spent"
+    KEY_REFUSED = "key_refused"
+    DATABASE = "database"
+    HANDED_OVER = "handed_over"
+    """The engine stops or the tenant's configuration changed: the run stays open."""
+
+
+class _Stop(Exception):  # noqa: N818 - not an error
+    """Leaves a run from any depth."""
+
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending)
+        self.ending = ending
+
+
+@dataclass(slots=True)
+class TenantRun:
+    """A run under way.
+
+    `next_run_at` is for the report.
+    """
+
+    services: Services
+    tenant: Tenant
+    sync: RosterSync
+    run: Run
+    next_run_at: Callable[[], datetime | None]
+    fingerprint: str
+    roster: Roster = field(default_factory=lambda: Roster({}))
+    records: dict[str, Record] = field(default_factory=dict)
+    _troubles: set[str] = field(default_factory=set)
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _line: Line | None = None
+
+    def stop(self) -> None:
+        """Leave the run open for a successor, once what is under way is saved."""
+        self._stopping.set()
+        if self._line is not None:
+            self._line.poke()
+
+    def counts(self) -> dict[str, int]:
+        """How far the run is: see `tally`."""
+        return tally(self.roster, self.records, self.run)
+
+    async def execute(self) -> bool:
+        """Run until there is nothing left to do; whether the run has ended."""
+        with structlog.contextvars.bound_contextvars(tenant=self.tenant.id, run=self.run.id):
+            try:
+                ending = await self._work()
+            except _Stop as stop:
+                ending = stop.ending
+            if ending is Ending.HANDED_OVER:
+                _log.info("run_handed_over")
+                return False
+            await self._end(ending)
+            return True
+
+    async def _work(self) -> Ending:
+        with self.services.desk.reading():
+            names = await self._prepare()
+            self._line = line = self._new_line(names)
+            standing_in_line = self.services.desk.line(line)
+        with standing_in_line:
+            return await self._serve(line)
+
+    async def _prepare(self) -> Plan:
+        """Settle what an earlier run left, read the names, and decide whom to ask for."""
+        await self._with_database(self.sync.apply_pending)
+        self.roster = await self._read()
+        async with self.services.state.read() as connection:
+            self.records = await memory.records(connection, self.tenant.id)
+        names = self._plan()
+        _log.info("run_began", reason=self.run.reason.value, names=len(names.wanted), fillers=len(names.fillers))
+        await self._save_tally()
+        return names
+
+    async def _read(self) -> Roster:
+        roster = await self._with_database(self.sync.read_roster)
+        for name in roster.too_long:
+            _log.warning("name_skipped", name=f"{name[:40]}…", reason="longer than 64 characters")
+        return roster
+
+    def _plan(self) -> Plan:
+        if self.run.only is None:
+            return plan(self.roster, self.records, first_request=self.run.first_request, now=self.services.clock.now())
+        due = [
+            key
+            for key in self.run.only
+            if key in self.roster.spellings
+            and self.records.get(key, Record()).answered_request <= self.run.first_request
+        ]
+        return Plan(tuple(due), ())
+
+    def _searches(self, keys: Collection[str]) -> dict[str, str]:
+        return {key: self.roster.spellings[key][0].name.strip() for key in keys}
+
+    def _new_line(self, names: Plan) -> Line:
+        settings = self.services.settings
+        last_request = None
+        if self.run.reason in _SCHEDULED:
+            night = int(settings.night_minutes * 60 / self.services.desk.interval)
+            last_request = self.run.first_request + max(night, 1)
+        return Line(
+            self.tenant.id,
+            self.tenant.inara_api_key,
+            self.fingerprint,
+            last_request,
+            wanted=self._searches(names.wanted),
+            fillers=self._searches(names.fillers),
+        )
+
+    async def _serve(self, line: Line) -> Ending:
+        """Save what the desk hands over until nothing is left to wait for."""
+        while True:
+            notice = await self._next_notice(line)
+            if isinstance(notice, Served):
+                await self._save(notice)
+            elif isinstance(notice, Trouble):
+                await self._note(notice.failure.value, notice.text)
+            elif isinstance(notice, Stopped):
+                if notice.reason == NIGHT_SPENT:
+                    return Ending.NIGHT_SPENT
+                await self._note(notice.reason, self._key_text(notice.text))
+                return Ending.KEY_REFUSED
+            else:
+                return Ending.ANSWERED
+
+    async def _next_notice(self, line: Line) -> Notice | None:
+        """What the desk says next; None when all is answered. Leaves the run at its deadline and on a stop."""
+        while True:
+            self.sync.alive()
+            notice = line.heard()
+            if notice is not None:
+                return notice
+            if not line.in_flight:  # what is under way is saved first
+                if not line.wanted:
+                    return None
+                self._check_stop()
+                refused = self._key_refused()
+                if refused is not None:
+                    return Stopped(refused.reason, refused.text)
+            await line.listen(_NAP_SECONDS)
+
+    def _check_stop(self) -> None:
+        if self._stopping.is_set():
+            raise _Stop(Ending.HANDED_OVER)
+        if self.run.deadline is not None and self.services.clock.now() >= self.run.deadline:
+            raise _Stop(Ending.DEADLINE)
+
+    def _key_refused(self) -> Pause | None:
+        pause = self.services.pauses.in_force(self.fingerprint)
+        return pause if pause is not None and pause.until is None else None
+
+    def _key_text(self, text: str) -> str:
+        return f"Inara refuses the API key {self.fingerprint} of this tenant ({text}): put a valid one into tenant.json"
+
+    async def _save(self, served: Served) -> None:
+        """Write ahead, then apply; if the tenant's database is away, wait for it rather than lose the answer."""
+
+        async def weigh_and_save() -> None:
+            updates = await self.sync.weigh_answers(served.outcomes, self.roster, self.records, request=served.request)
+            await self.sync.save(self.run.id, updates)
+            self.records.update({update.key: update.record for update in updates})
+            for update in updates:
+                if update.detail is not None:
+                    _log.info("name_unresolved", name=update.key, standing=update.record.standing, inara=update.detail)
+
+        await self._with_database(weigh_and_save)
+        await self._with_database(self.sync.apply_pending)
+        await self._save_tally()
+
+    async def _save_tally(self) -> None:
+        counts = self.counts()
+        async with self.services.state.write() as connection:
+            await runs.save_tally(connection, self.run.id, counts)
+        _log.info("run_progress", answered=counts["answered"], names=counts["names"])
+
+    async def _with_database(self, work: Callable[[], Awaitable[_Result]]) -> _Result:
+        """Try again while the tenant's database is away, until the deadline; what needs an operator ends the run."""
+        for attempt in range(10_000):
+            try:
+                result = await work()
+            except DatabaseError as error:
+                await self._note(f"database_{error.failure.value}", str(error))
+                if error.failure not in _WORTH_WAITING_FOR:
+                    raise _Stop(Ending.DATABASE) from error
+                if attempt == 0:
+                    _log.warning("database_failed", failure=error.failure.value, error=str(error))
+                await self._back_off(DATABASE_BACKOFF[min(attempt, len(DATABASE_BACKOFF) - 1)])
+            else:
+                if attempt:
+                    _log.info("database_recovered", attempts=attempt)
+                return result
+        raise _Stop(Ending.DATABASE)
+
+    async def _back_off(self, seconds: float) -> None:
+        end = asyncio.get_running_loop().time() + seconds
+        while (remaining := end - asyncio.get_running_loop().time()) > 0:
+            self._check_stop()
+            self.sync.alive()
+            await nap(self._stopping, min(_NAP_SECONDS, remaining))
+
+    async def _note(self, kind: str, text: str) -> None:
+        """Keep a problem for the report, once."""
+        if f"{kind}:{text}" in self._troubles:
+            return
+        self._troubles.add(f"{kind}:{text}")
+        async with self.services.state.write() as connection:
+            await runs.add_problem(connection, self.run.id, kind, text)
+
+    async def _end(self, ending: Ending) -> None:
+        outcome = await self._outcome(ending)
+        async with self.services.state.write() as connection:
+            run = await runs.load(connection, self.run.id) or self.run
+            end = RunEnd(
+                run=run,
+                outcome=outcome,
+                roster=self.roster,
+                ended_at=self.services.clock.now(),
+                next_run_at=self.next_run_at(),
+                lines=self.services.logbook.take(self.tenant.id),
+            )
+            message = await end_run(connection, self.tenant, end)
+        counts = self.counts()
+        _log.info("run_ended", outcome=outcome.value, ending=ending.value, **counts)
+        if message is not None:
+            self.services.wake_outbox()
+
+    async def _outcome(self, ending: Ending) -> RunOutcome:
+        """How the run ended, with the reason noted where it isn't complete."""
+        if ending is Ending.ANSWERED:
+            return RunOutcome.COMPLETE
+        counts = self.counts()
+        covered = f"covered {counts['answered']:,} of {counts['names']:,} commanders"
+        pause = self.services.pauses.in_force(self.fingerprint)
+        if ending is Ending.DEADLINE:
+            because = (
+                f"requests are paused: {pause.reason}" if pause is not None else "the time until the next run is over"
+            )
+            await self._note("incomplete", f"{covered}; {because}; the next run begins with the rest")
+        elif ending is Ending.NIGHT_SPENT:
+            minutes = self.services.settings.night_minutes
+            await self._note("incomplete", f"{covered} in the {minutes} minutes of a night; the next run goes on")
+        _log.warning("run_incomplete", ending=ending.value, answered=counts["answered"], names=counts["names"])
+        return RunOutcome.FAILED if ending in {Ending.DATABASE, Ending.KEY_REFUSED} else RunOutcome.INCOMPLETE

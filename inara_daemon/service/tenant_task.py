@@ -1,0 +1,266 @@
+"""One tenant's life: resume what was left open, then wait for the next reason to run, for as long as it is configured."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+
+from inara_daemon.commander import lookup_key
+from inara_daemon.nap import nap
+from inara_daemon.service.roster_sync import RosterSync
+from inara_daemon.service.run_report import reports
+from inara_daemon.service.schedule import Timetable
+from inara_daemon.service.services import Services
+from inara_daemon.service.tenant_run import TenantRun
+from inara_daemon.store.errors import DatabaseError
+from inara_daemon.store.state import roster as memory
+from inara_daemon.store.state import runs
+from inara_daemon.store.state.runs import Run, RunReason
+from inara_daemon.store.tenant_db import TenantDatabase
+from inara_daemon.tenants import Tenant
+
+_NAP_SECONDS = 10.0
+_PUNCTUAL = timedelta(minutes=5)
+"""A run that begins later than this after its time is said to catch up."""
+_SCHEDULED = frozenset({RunReason.CRON, RunReason.CATCH_UP, RunReason.FIRST, RunReason.RELOAD})
+_log = structlog.get_logger("inara_daemon.tenant")
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """Somebody asks for a run; `names` None means the whole roster. `done` gets the run's id, or None without a run."""
+
+    request_id: int
+    names: tuple[str, ...] | None
+    done: asyncio.Future[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The next run: why, and for whom."""
+
+    reason: RunReason
+    only: tuple[str, ...] | None = None
+    request: RunRequest | None = None
+
+
+@dataclass(slots=True)
+class TenantTask:
+    """What lives as long as the tenant does.
+
+    `fresh_reason` is why a tenant that never ran runs at once; None: it only runs when somebody outside asks.
+    """
+
+    services: Services
+    tenant: Tenant
+    fresh_reason: RunReason | None
+    alive: Callable[[], None]
+    timetable: Timetable = field(init=False)
+    current: TenantRun | None = None
+    _database: TenantDatabase = field(init=False)
+    _requests: deque[RunRequest] = field(default_factory=deque)
+    _serving: list[RunRequest] = field(default_factory=list)
+    _stopping: bool = False
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _fresh: bool = False
+    _discover_at: float = 0.0
+    _discovery_failing: bool = False
+
+    def __post_init__(self) -> None:
+        self.timetable = Timetable(self.tenant.schedule)
+        self._database = TenantDatabase(self.tenant.db_uri, self.services.settings.db_root)
+
+    def stop(self) -> None:
+        """Leave after what is under way is saved."""
+        self._stopping = True
+        if self.current is not None:
+            self.current.stop()
+        self._changed.set()
+
+    def wake(self) -> None:
+        """Look at the timetable."""
+        self._changed.set()
+
+    def ask(self, request: RunRequest) -> None:
+        """Run for somebody outside; a full run under way serves whoever asks for one."""
+        if self.current is not None and _serves(self.current.run, request):
+            self._serving.append(request)
+        else:
+            self._requests.append(request)
+            self._changed.set()
+
+    async def live(self) -> None:
+        """Run whenever there is a reason to, until stopped."""
+        with structlog.contextvars.bound_contextvars(tenant=self.tenant.id):
+            try:
+                left_open = await self._begin()
+                if left_open is not None:
+                    await self._execute(left_open)
+                while not self._stopping:
+                    self.alive()
+                    self._changed.clear()
+                    wanted = await self._next_wanted()
+                    if wanted is None:
+                        await nap(self._changed, _NAP_SECONDS)
+                    else:
+                        await self._run(wanted)
+            finally:
+                await self._database.close()
+
+    async def _begin(self) -> Run | None:
+        """Take up the tenant's memory; returns the run that an engine before left open."""
+        async with self.services.state.write() as connection:
+            row = await memory.adopt_tenant(connection, self.tenant.id, self._database.identity)
+            latest = await runs.latest(connection, self.tenant.id, full=True)
+            left_open = await runs.open_run(connection, self.tenant.id)
+        self._fresh = row.last_scheduled_at is None
+        last = row.last_scheduled_at
+        if last is not None and latest is not None:
+            last = max(last, latest.started_at)
+        self.timetable.start(last, self.services.clock.now())
+        self._put_off_discovery()
+        return left_open
+
+    async def _next_wanted(self) -> _Wanted | None:
+        """The next reason to run, the most urgent first."""
+        now = self.services.clock.now()
+        if self._requests:
+            request = self._requests.popleft()
+            only = None if request.names is None else tuple(sorted({lookup_key(name) for name in request.names}))
+            return _Wanted(RunReason.REQUEST, only, request)
+        if self.fresh_reason is None:
+            return None
+        if self._fresh:
+            return _Wanted(self.fresh_reason)
+        scheduled = self.timetable.next_at
+        if self.timetable.is_due(now):
+            late = scheduled is not None and now - scheduled > _PUNCTUAL
+            if await self._refusal_was_told():
+                _log.info("run_skipped", reason="the tenant's API key is refused, as reported")
+                await self._note_scheduled(now)
+                return None
+            return _Wanted(RunReason.CATCH_UP if late else RunReason.CRON)
+        return await self._discover()
+
+    async def _refusal_was_told(self) -> bool:
+        """Whether the last report already said that Inara refuses this very key."""
+        pause = self.services.pauses.in_force(self._fingerprint)
+        if pause is None or pause.until is not None:
+            return False
+        async with self.services.state.read() as connection:
+            latest = await runs.latest(connection, self.tenant.id, full=True)
+        told = latest.problems if latest is not None else ()
+        return any(kind == pause.reason and self._fingerprint in text for kind, text in told)
+
+    @property
+    def _fingerprint(self) -> str:
+        return self.services.state.fingerprint(self.tenant.inara_api_key)
+
+    def _put_off_discovery(self) -> None:
+        minutes = self.services.settings.discover_minutes
+        self._discover_at = asyncio.get_running_loop().time() + minutes * 60 if minutes else math.inf
+
+    async def _discover(self) -> _Wanted | None:
+        """Look for commanders who appeared in the events since the last look."""
+        if asyncio.get_running_loop().time() < self._discover_at:
+            return None
+        self._put_off_discovery()
+        if self.services.pauses.wait_seconds(self._fingerprint) == math.inf:
+            return None
+        async with self.services.state.read() as connection:
+            row = await memory.load_tenant(connection, self.tenant.id)
+            known = await memory.records(connection, self.tenant.id)
+        try:
+            roster, highest = await self._sync.read_news(row.cursor if row is not None else 0)
+        except DatabaseError as error:
+            if not self._discovery_failing:
+                _log.warning("discovery_failed", failure=error.failure.value, error=str(error))
+            self._discovery_failing = True
+            return None
+        if self._discovery_failing:
+            _log.info("discovery_recovered")
+            self._discovery_failing = False
+        async with self.services.state.write() as connection:
+            await memory.save_tenant(connection, self.tenant.id, cursor=highest)
+        new = tuple(sorted(roster.spellings.keys() - known.keys()))
+        return _Wanted(RunReason.DISCOVERY, new) if new else None
+
+    @property
+    def _sync(self) -> RosterSync:
+        return RosterSync(self.tenant.id, self.services.state, self._database, self.services.clock, self.alive)
+
+    async def _run(self, wanted: _Wanted) -> None:
+        async with self._turn():
+            if self._stopping:
+                if wanted.request is not None:
+                    self._requests.append(wanted.request)
+                return
+            now = self.services.clock.now()
+            async with self.services.state.write() as connection:
+                run = await runs.start(
+                    connection,
+                    tenant_id=self.tenant.id,
+                    reason=wanted.reason,
+                    started_at=now,
+                    deadline=self.timetable.next_at,
+                    first_request=self.services.desk.requests,
+                    request_id=wanted.request.request_id if wanted.request is not None else None,
+                    only=wanted.only,
+                )
+                if wanted.reason in _SCHEDULED:
+                    await memory.save_tenant(connection, self.tenant.id, last_scheduled_at=now)
+            if wanted.request is not None:
+                self._serving.append(wanted.request)
+            await self._execute_in_turn(run)
+
+    async def _note_scheduled(self, now: datetime) -> None:
+        async with self.services.state.write() as connection:
+            await memory.save_tenant(connection, self.tenant.id, last_scheduled_at=now)
+
+    async def _execute(self, run: Run) -> None:
+        async with self._turn():
+            if not self._stopping:
+                await self._execute_in_turn(run)
+
+    async def _execute_in_turn(self, run: Run) -> None:
+        self._fresh = False
+        joining = [request for request in self._requests if _serves(run, request)]
+        self._serving.extend(joining)
+        self._requests = deque(request for request in self._requests if request not in joining)
+        self.current = TenantRun(
+            self.services, self.tenant, self._sync, run, lambda: self.timetable.next_at, self._fingerprint
+        )
+        try:
+            ended = await self.current.execute()
+        finally:
+            self.current = None
+        if ended:
+            for request in self._serving:
+                if not request.done.done():
+                    request.done.set_result(run.id)
+            self._serving.clear()
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait until no other tenant's run works in the same database."""
+        turn = self.services.database_turns[self._database.identity]
+        if turn.locked():
+            _log.info("run_waits", reason="another tenant's run is under way in the same database")
+        while turn.locked() and not self._stopping:
+            self.alive()
+            await nap(self._changed, 1.0)
+            self._changed.clear()
+        async with turn:
+            yield
+
+
+def _serves(run: Run, request: RunRequest) -> bool:
+    """Whether a run under way does what is asked: a full run serves whoever asks for one."""
+    return run.request_id == request.request_id or (request.names is None and reports(run))

@@ -1,0 +1,1 @@
+"""Databases: the tenants' own, which are guests' property, and the daemon's state."""

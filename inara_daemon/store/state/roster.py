@@ -1,0 +1,284 @@
+"""What the daemon remembers of each tenant's commanders, what changed, and rows that still have to be written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from pydantic import TypeAdapter
+from sqlalchemy import RowMapping, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from inara_daemon.answers import Update
+from inara_daemon.commander import Change, ChangeKind, RankKind, Record, Snapshot, Standing
+from inara_daemon.roster_row import RosterRow
+from inara_daemon.store.state.tables import change, commander, roster_write, tenant
+from inara_daemon.store.tenant_db import RosterWrite
+
+_SNAPSHOT = TypeAdapter(Snapshot)
+_KEYS_A_STATEMENT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRow:
+    """What is remembered of a tenant itself; `cursor` is the highest event id that discovery has seen."""
+
+    id: str
+    database: str
+    cursor: int
+    last_scheduled_at: datetime | None
+    reported: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChange:
+    """A change as it is remembered, with who and when."""
+
+    id: int
+    tenant_id: str
+    key: str
+    name: str
+    inara_url: str | None
+    change: Change
+    at: datetime
+    applied: bool
+    report_run_id: int | None
+
+
+async def load_tenant(connection: AsyncConnection, tenant_id: str) -> TenantRow | None:
+    """A tenant's row."""
+    row = (await connection.execute(select(tenant).where(tenant.c.id == tenant_id))).mappings().first()
+    return None if row is None else TenantRow(**row)
+
+
+async def adopt_tenant(connection: AsyncConnection, tenant_id: str, database: str) -> TenantRow:
+    """The tenant's row, made if new; a tenant that moved to another database starts afresh."""
+    row = await load_tenant(connection, tenant_id)
+    if row is not None and row.database == database:
+        return row
+    if row is not None:
+        await forget_tenant(connection, tenant_id)
+    await connection.execute(insert(tenant).values(id=tenant_id, database=database, cursor=0, reported=False))
+    return TenantRow(tenant_id, database, 0, None, reported=False)
+
+
+async def forget_tenant(connection: AsyncConnection, tenant_id: str) -> None:
+    """Drop what is known of a tenant's commanders; history and runs stay."""
+    for table in (commander, roster_write):
+        await connection.execute(delete(table).where(table.c.tenant_id == tenant_id))
+    await connection.execute(delete(change).where(change.c.tenant_id == tenant_id, change.c.applied.is_(False)))
+    await connection.execute(delete(tenant).where(tenant.c.id == tenant_id))
+
+
+async def save_tenant(connection: AsyncConnection, tenant_id: str, **values: object) -> None:
+    """Change columns of a tenant's row."""
+    await connection.execute(update(tenant).where(tenant.c.id == tenant_id).values(**values))
+
+
+async def records(connection: AsyncConnection, tenant_id: str) -> dict[str, Record]:
+    """What is known of every name of a tenant, by lookup key, without the snapshots."""
+    columns = [column for column in commander.c if column.name not in {"tenant_id", "user_id", "snapshot"}]
+    rows = await connection.execute(select(*columns).where(commander.c.tenant_id == tenant_id))
+    found = {}
+    for key, standing, answered_request, answered_at, misses, due_at, last_event_id in rows:
+        known = None if standing is None else Standing(standing)
+        found[key] = Record(known, answered_request, answered_at, misses, due_at, last_event_id)
+    return found
+
+
+async def counts(connection: AsyncConnection, tenant_id: str) -> dict[str, int]:
+    """How many of a tenant's names have each standing."""
+    rows = await connection.execute(
+        select(commander.c.standing, func.count())
+        .where(commander.c.tenant_id == tenant_id)
+        .group_by(commander.c.standing)
+    )
+    return {standing: count for standing, count in rows if standing is not None}
+
+
+async def snapshots(connection: AsyncConnection, tenant_id: str, keys: Collection[str]) -> dict[str, Snapshot]:
+    """The snapshots of these names; a name never found has none."""
+    found = {}
+    ordered = sorted(keys)
+    for start in range(0, len(ordered), _KEYS_A_STATEMENT):
+        rows = await connection.execute(
+            select(commander.c.key, commander.c.snapshot).where(
+                commander.c.tenant_id == tenant_id,
+                commander.c.key.in_(ordered[start : start + _KEYS_A_STATEMENT]),
+                commander.c.snapshot.is_not(None),
+            )
+        )
+        found.update({key: _SNAPSHOT.validate_json(text) for key, text in rows})
+    return found
+
+
+async def keys_of_users(connection: AsyncConnection, tenant_id: str, user_ids: Collection[int]) -> dict[int, str]:
+    """Which name each Inara account has in this tenant's memory."""
+    rows = await connection.execute(
+        select(commander.c.user_id, commander.c.key).where(
+            commander.c.tenant_id == tenant_id, commander.c.user_id.in_(sorted(user_ids))
+        )
+    )
+    return {user_id: key for user_id, key in rows if user_id is not None}
+
+
+async def write_ahead(
+    connection: AsyncConnection, tenant_id: str, run_id: int, updates: Sequence[Update], now: datetime
+) -> None:
+    """Remember a reply as a whole: memory, changes not yet applied, and the rows to write."""
+    for item in updates:
+        await _save_record(connection, tenant_id, item)
+    changes = [
+        {
+            "tenant_id": tenant_id,
+            "run_id": run_id,
+            "key": item.key,
+            "name": item.spellings[0].name if item.spellings else item.key,
+            "inara_url": item.snapshot.inara_url if item.snapshot else None,
+            "kind": each.kind.value,
+            "ladder": None if each.ladder is None else each.ladder.value,
+            "old": each.old,
+            "new": each.new,
+            "at": now,
+            "applied": False,
+        }
+        for item in updates
+        for each in item.changes
+    ]
+    if changes:
+        await connection.execute(insert(change), changes)
+    writes = [
+        {
+            "tenant_id": tenant_id,
+            "name": spelling.name,
+            "key": item.key,
+            "event_id": spelling.event_id,
+            "row": json.dumps(asdict(item.row)),
+        }
+        for item in updates
+        if item.row is not None
+        for spelling in item.spellings
+    ]
+    if writes:
+        names = [write["name"] for write in writes]
+        await connection.execute(
+            delete(roster_write).where(roster_write.c.tenant_id == tenant_id, roster_write.c.name.in_(names))
+        )
+        await connection.execute(insert(roster_write), writes)
+
+
+async def _save_record(connection: AsyncConnection, tenant_id: str, item: Update) -> None:
+    record = item.record
+    values: dict[str, object] = {
+        "standing": None if record.standing is None else record.standing.value,
+        "answered_request": record.answered_request,
+        "answered_at": record.answered_at,
+        "misses": record.misses,
+        "due_at": record.due_at,
+        "last_event_id": record.last_event_id,
+    }
+    if item.snapshot is not None:
+        values["user_id"] = item.snapshot.user_id
+        values["snapshot"] = _SNAPSHOT.dump_json(item.snapshot).decode()
+    where = (commander.c.tenant_id == tenant_id, commander.c.key == item.key)
+    changed = await connection.execute(update(commander).where(*where).values(values))
+    if changed.rowcount == 0:
+        await connection.execute(insert(commander).values(tenant_id=tenant_id, key=item.key, **values))
+
+
+async def save_snapshot(connection: AsyncConnection, tenant_id: str, key: str, snapshot: Snapshot) -> None:
+    """Replace a snapshot without touching what is known of the last reply."""
+    await connection.execute(
+        update(commander)
+        .where(commander.c.tenant_id == tenant_id, commander.c.key == key)
+        .values(snapshot=_SNAPSHOT.dump_json(snapshot).decode())
+    )
+
+
+async def pending_writes(connection: AsyncConnection, tenant_id: str) -> Sequence[RosterWrite]:
+    """The rows that the tenant's database does not hold yet."""
+    rows = await connection.execute(
+        select(roster_write.c.name, roster_write.c.event_id, roster_write.c.row)
+        .where(roster_write.c.tenant_id == tenant_id)
+        .order_by(roster_write.c.name)
+    )
+    return [RosterWrite(name, event_id, RosterRow(**json.loads(row))) for name, event_id, row in rows]
+
+
+async def mark_applied(
+    connection: AsyncConnection, tenant_id: str, *, written: Collection[str], gone: Collection[str]
+) -> None:
+    """The rows are in the tenant's database; what is gone from it is forgotten, with its changes."""
+    keys = {
+        name: key
+        for name, key in await connection.execute(
+            select(roster_write.c.name, roster_write.c.key).where(roster_write.c.tenant_id == tenant_id)
+        )
+    }
+    done = [name for name in (*written, *gone) if name in keys]
+    for start in range(0, len(done), _KEYS_A_STATEMENT):
+        part = done[start : start + _KEYS_A_STATEMENT]
+        await connection.execute(
+            delete(roster_write).where(roster_write.c.tenant_id == tenant_id, roster_write.c.name.in_(part))
+        )
+    written_keys = {keys[name] for name in written if name in keys}
+    gone_keys = {keys[name] for name in gone if name in keys} - written_keys
+    for start in range(0, len(written_keys), _KEYS_A_STATEMENT):
+        part = sorted(written_keys)[start : start + _KEYS_A_STATEMENT]
+        of_part = (change.c.tenant_id == tenant_id, change.c.applied.is_(False), change.c.key.in_(part))
+        await connection.execute(update(change).where(*of_part).values(applied=True))
+    for key in sorted(gone_keys):
+        await connection.execute(
+            delete(change).where(change.c.tenant_id == tenant_id, change.c.applied.is_(False), change.c.key == key)
+        )
+        await connection.execute(delete(commander).where(commander.c.tenant_id == tenant_id, commander.c.key == key))
+
+
+async def unreported_changes(connection: AsyncConnection, tenant_id: str) -> Sequence[StoredChange]:
+    """Applied changes that no report has told yet, the oldest first."""
+    rows = await connection.execute(
+        select(change)
+        .where(change.c.tenant_id == tenant_id, change.c.applied.is_(True), change.c.report_run_id.is_(None))
+        .order_by(change.c.id)
+    )
+    return [_stored_change(row) for row in rows.mappings()]
+
+
+async def claim_changes(connection: AsyncConnection, run_id: int, changes: Sequence[StoredChange]) -> None:
+    """Note that this run's report tells these changes, and no other may."""
+    ids = [item.id for item in changes]
+    for start in range(0, len(ids), _KEYS_A_STATEMENT):
+        part = ids[start : start + _KEYS_A_STATEMENT]
+        await connection.execute(update(change).where(change.c.id.in_(part)).values(report_run_id=run_id))
+
+
+async def history(
+    connection: AsyncConnection,
+    *,
+    tenant_id: str | None = None,
+    key: str | None = None,
+    since: datetime | None = None,
+    run_id: int | None = None,
+    limit: int = 1_000,
+) -> Sequence[StoredChange]:
+    """The newest changes, the oldest of them first."""
+    statement = select(change)
+    if tenant_id is not None:
+        statement = statement.where(change.c.tenant_id == tenant_id)
+    if key is not None:
+        statement = statement.where(change.c.key == key)
+    if since is not None:
+        statement = statement.where(change.c.at >= since)
+    if run_id is not None:
+        statement = statement.where(change.c.run_id == run_id)
+    rows = await connection.execute(statement.order_by(change.c.id.desc()).limit(limit))
+    return [_stored_change(row) for row in reversed(rows.mappings().all())]
+
+
+def _stored_change(row: RowMapping) -> StoredChange:
+    ladder = None if row["ladder"] is None else RankKind(row["ladder"])
+    told = Change(ChangeKind(row["kind"]), row["old"], row["new"], ladder)
+    kept = ("id", "tenant_id", "key", "name", "inara_url", "at", "applied", "report_run_id")
+    return StoredChange(change=told, **{column: row[column] for column in kept})

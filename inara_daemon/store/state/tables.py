@@ -1,0 +1,193 @@
+"""The tables of the state database, alike on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC datetime; SQLite, which knows no zones, gives it back as one."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Give SQLite's naive value its zone back."""
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+metadata = MetaData()
+_id = BigInteger().with_variant(Integer, "sqlite")
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+tenant = Table(
+    "tenant",
+    metadata,
+    Column("id", String(255), primary_key=True),
+    # Which database the rows of this tenant speak of: another one starts afresh.
+    Column("database", Text, nullable=False),
+    Column("cursor", BigInteger, nullable=False, default=0),
+    Column("last_scheduled_at", UtcDateTime),
+    Column("reported", Boolean, nullable=False, default=False),
+)
+
+commander = Table(
+    "commander",
+    metadata,
+    Column("tenant_id", String(255), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("standing", String(16)),
+    # The number of the request that answered last: a count, not a time, so that no clock decides what is due.
+    Column("answered_request", BigInteger, nullable=False, default=0),
+    Column("answered_at", UtcDateTime),
+    Column("misses", Integer, nullable=False, default=0),
+    Column("due_at", UtcDateTime),
+    Column("last_event_id", BigInteger, nullable=False, default=0),
+    Column("user_id", BigInteger),
+    Column("snapshot", Text),
+    Index("commander_user", "tenant_id", "user_id"),
+)
+
+change = Table(
+    "change",
+    metadata,
+    Column("id", _id, primary_key=True, autoincrement=True),
+    Column("tenant_id", String(255), nullable=False),
+    Column("run_id", BigInteger, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("inara_url", Text),
+    Column("kind", String(32), nullable=False),
+    Column("ladder", String(32)),
+    Column("old", Text),
+    Column("new", Text),
+    Column("at", UtcDateTime, nullable=False),
+    # Applied: the tenant's row says so too. Only then may a report tell it.
+    Column("applied", Boolean, nullable=False, default=False),
+    # The run whose report claimed it.
+    Column("report_run_id", BigInteger),
+    Index("change_tenant", "tenant_id", "id"),
+)
+
+roster_write = Table(
+    "roster_write",
+    metadata,
+    Column("tenant_id", String(255), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("event_id", BigInteger, nullable=False, default=0),
+    Column("row", Text, nullable=False),
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", _id, primary_key=True, autoincrement=True),
+    Column("tenant_id", String(255), nullable=False),
+    Column("reason", String(16), nullable=False),
+    Column("request_id", BigInteger),
+    # The names asked for, as JSON; null: the whole roster.
+    Column("only", Text),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("deadline", UtcDateTime),
+    Column("first_request", BigInteger, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("outcome", String(16)),
+    Column("tally", Text, nullable=False, default="{}"),
+    Column("problems", Text, nullable=False, default="[]"),
+    Index("run_tenant", "tenant_id", "id"),
+)
+
+request = Table(
+    "request",
+    metadata,
+    Column("id", _id, primary_key=True, autoincrement=True),
+    Column("kind", String(16), nullable=False),
+    Column("arguments", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("taken", Boolean, nullable=False, default=False),
+    Column("progress", Text, nullable=False, default="{}"),
+    Column("result", Text),
+)
+
+message = Table(
+    "message",
+    metadata,
+    Column("id", _id, primary_key=True, autoincrement=True),
+    Column("tenant_id", String(255), nullable=False),
+    Column("run_id", BigInteger),
+    Column("request_id", BigInteger),
+    Column("body", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("error", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("settled_at", UtcDateTime),
+    # A loss is named in the tenant's next report, once.
+    Column("loss_told", Boolean, nullable=False, default=False),
+    Index("message_status", "status", "tenant_id"),
+)
+
+dead_webhook = Table(
+    "dead_webhook",
+    metadata,
+    Column("fingerprint", String(64), primary_key=True),
+    Column("error", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+budget = Table(
+    "budget",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("boot_id", String(64), nullable=False),
+    # CLOCK_BOOTTIME seconds from which the interval to the next request counts.
+    Column("base", Float(53), nullable=False),
+    Column("open", Boolean, nullable=False),
+    Column("requests", BigInteger, nullable=False),
+)
+
+pause = Table(
+    "pause",
+    metadata,
+    # `*` for every key, else a key's fingerprint.
+    Column("scope", String(64), primary_key=True),
+    Column("reason", String(32), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("boot_id", String(64), nullable=False),
+    # CLOCK_BOOTTIME seconds; null: until the configuration changes.
+    Column("until", Float(53)),
+    Column("seconds", Float(53)),
+    Column("level", Integer, nullable=False, default=0),
+    Column("batch_limit", Integer),
+)
+
+engine_lease = Table(
+    "engine_lease",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("holder", String(64), nullable=False),
+    Column("until", DateTime(timezone=True), nullable=False),
+)
