@@ -1,1 +1,18 @@
-"""x"""
+"""Keeps the commander rosters of Elite Dangerous squadrons in step with Inara.
+
+The way of a commander, from an event to a Discord message, by file:
+
+    store/tenant_db     names in a tenant's `event`           roster_plan   who is asked for, in which order
+    inara/desk          the counter where all tenants queue   inara/budget, pauses   when a request may leave
+    inara/wire, client  one request, and what its answer is   answers       what an answer changes (commander, roster_row)
+    store/state         written ahead, then to `cmdr`         report        what a run has to tell
+    notify/outbox       the durable queue                     notify/discord   the message
+
+Pure, without I/O, at the top: commander (ranks, merge, diff), roster_row, roster_plan, answers, report, tenants
+(tenant.json; tenant_entry, json_document), settings (environment, cron, urls, secret, problems). clock and nap hand
+time in.
+
+service/ plugs it together: engine owns everything while it holds the state database (errand asks it from another
+process), supervisor keeps a tenant_task alive for each tenant, tenant_run is one run. daemon is the process that stays.
+cli/ has a file per verb, web/ the health page, sandbox/ stand-ins for Inara and Discord, `__main__` the entry.
+"""

@@ -7,10 +7,9 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from inara_daemon.cli.exits import Exit
-from inara_daemon.cli.place import Place, read_tenants, state_url
+from inara_daemon.cli.place import Place, read_tenants, state_exists, state_url
 from inara_daemon.cli.screen import console, duration, plain, table
 from inara_daemon.clock import system_clock
 from inara_daemon.commander import Record
@@ -71,7 +70,7 @@ async def check_everything(place: Place, *, online: bool, quiet: bool) -> int:
 async def _remembered(place: Place, settings: Settings, tenants: Tenants) -> Mapping[str, Mapping[str, Record]]:
     """What the state database knows of each tenant's names; nothing is made if it isn't there yet."""
     url = state_url(settings, place.environ)
-    if url.drivername.startswith("sqlite") and not Path(str(url.database)).exists():
+    if not state_exists(url):
         return {}
     state = StateDatabase(url)
     await state.open()
@@ -143,8 +142,7 @@ def _print_cost(settings: Settings, findings: Sequence[_Finding]) -> None:
     newest = max((record.answered_request for item in findings for record in item.records.values()), default=0)
     for finding in findings:
         key = finding.tenant.inara_api_key.reveal()
-        names = plan(finding.roster, finding.records, first_request=newest, now=now)
-        wanted[key].update(names.wanted)
+        wanted[key].update(plan(finding.roster, finding.records, first_request=newest, now=now).wanted)
         users[key].append(finding.tenant.id)
     interval = 60 / settings.requests_per_minute * (1 + MARGIN)
     shown = table("What the next night costs", "key of", "#names", "#requests", "#time")
@@ -159,7 +157,7 @@ def _print_cost(settings: Settings, findings: Sequence[_Finding]) -> None:
         f"{total:,} requests, {duration(total * interval)}:",
         f"fits into the night of {settings.night_minutes} minutes"
         if fits
-        else f"more than the night of {settings.night_minutes} minutes; the stalest come first, the rest the next night",
+        else f"more than the night of {settings.night_minutes} minutes: the stalest come first, the rest later",
         "\n",
         style="" if fits else "yellow",
     )

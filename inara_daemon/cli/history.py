@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from inara_daemon.cli.exits import Exit
-from inara_daemon.cli.place import Place
+from inara_daemon.cli.place import Place, state_exists, state_url
 from inara_daemon.cli.screen import console, moment, plain, table
 from inara_daemon.commander import lookup_key
 from inara_daemon.report import words
@@ -15,6 +15,10 @@ from inara_daemon.store.state import roster as memory
 async def show_history(place: Place, *, tenant_id: str | None, name: str | None, since: datetime | None) -> int:
     """Print the newest changes, the oldest of them first."""
     settings = place.settings()
+    url = state_url(settings, place.environ)
+    if not state_exists(url):
+        console.print(plain(f"The daemon has not run yet: there is no state database at {url.database}."))
+        return Exit.WELL
     async with place.house(settings) as house, house.state.read() as connection:
         key = None if name is None else lookup_key(name)
         changes = await memory.history(connection, tenant_id=tenant_id, key=key, since=since)

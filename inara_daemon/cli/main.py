@@ -47,7 +47,7 @@ def run(context: click.Context, tenants_file: Path | None = None) -> None:
     """Run in the foreground until stopped."""
     from inara_daemon.cli.run import run_daemon  # noqa: PLC0415 - a verb's imports are paid by that verb only
 
-    _conclude(lambda place: run_daemon(place), _place(context, tenants_file))
+    _conclude(run_daemon, _place(context, tenants_file))
 
 
 @cli.command()
@@ -92,7 +92,7 @@ def status(context: click.Context, tenants_file: Path | None) -> None:
     """Show tenants, last and next runs, budget and outbox."""
     from inara_daemon.cli.status import show_status  # noqa: PLC0415
 
-    _conclude(lambda place: show_status(place), _place(context, tenants_file))
+    _conclude(show_status, _place(context, tenants_file))
 
 
 @cli.command()

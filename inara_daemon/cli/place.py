@@ -87,6 +87,11 @@ def state_url(settings: Settings, environ: Mapping[str, str]) -> URL:
     return URL.create("sqlite+aiosqlite", database=str(location.absolute()))
 
 
+def state_exists(url: URL) -> bool:
+    """Whether a daemon has ever run with this state: a verb that only looks makes no database."""
+    return not url.drivername.startswith("sqlite") or Path(str(url.database)).exists()
+
+
 def _refuse_foreign_state(path: Path) -> None:
     """A shell of another user must not quietly start a second state elsewhere: say how to become the right one."""
     folder = path.parent

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from inara_daemon.cli.exits import Exit
-from inara_daemon.cli.place import Place, read_tenants
+from inara_daemon.cli.place import Place, read_tenants, state_exists, state_url
 from inara_daemon.cli.screen import console, duration, moment, plain, table
 from inara_daemon.inara.budget import Budget
 from inara_daemon.inara.pauses import EVERY_KEY, Pauses
@@ -26,6 +26,10 @@ async def show_status(place: Place) -> int:
     """Print tables of tenants, budget and outbox."""
     settings = place.settings()
     tenants = read_tenants(settings)
+    url = state_url(settings, place.environ)
+    if not state_exists(url):
+        console.print(plain(f"The daemon has not run yet: there is no state database at {url.database}."))
+        return Exit.WELL
     async with place.house(settings) as house:
         console.print("state ", plain(house.state.place))
         console.print("engine", await _engine_state(house), "\n")

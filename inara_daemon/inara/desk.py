@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from typing import Protocol
 
 import structlog
-from inara_daemon.inara.wire import Answers, Outage, Refusal, Reply
 
 from inara_daemon.commander import Outcome, Rejected, Unanswered
 from inara_daemon.inara.budget import Budget, Grant
 from inara_daemon.inara.decision import Decision, Failure, Names, decide
 from inara_daemon.inara.line import NIGHT_SPENT, Batch, Line, Served, Stopped, Trouble, fill
 from inara_daemon.inara.pauses import Pauses
+from inara_daemon.inara.wire import Answers, Outage, Refusal, Reply
 from inara_daemon.nap import nap
 from inara_daemon.settings import Secret
 

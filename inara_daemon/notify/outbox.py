@@ -10,11 +10,11 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import structlog
-from inara_daemon.notify.discord import Delivery, Scope, SendResult
-from inara_daemon.report import Report
 
 from inara_daemon import report
 from inara_daemon.nap import nap
+from inara_daemon.notify.discord import Delivery, Scope, SendResult
+from inara_daemon.report import Report
 from inara_daemon.settings import Secret
 
 RETRY_DELAYS = (2.0, 10.0, 30.0, 60.0, 300.0, 900.0)

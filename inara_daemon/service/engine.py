@@ -16,7 +16,7 @@ from inara_daemon.inara.client import InaraClient, open_session
 from inara_daemon.inara.desk import Desk
 from inara_daemon.inara.pauses import Pauses
 from inara_daemon.inara.wire import Application
-from inara_daemon.notify.discord import DiscordSender
+from inara_daemon.notify.discord import DiscordSender, trace_sending
 from inara_daemon.notify.outbox import Outbox
 from inara_daemon.service.logbook import Logbook, Redactor
 from inara_daemon.service.progress import Progress
@@ -75,7 +75,8 @@ class Engine:
         self.pauses = Pauses(table, house.clock, application=application.name)
         await budget.start()
         await self.pauses.start()
-        to_inara, to_discord = open_session(), aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+        to_inara = open_session()
+        to_discord = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[trace_sending()])
         self._sessions = [to_inara, to_discord]
         self.desk = Desk(
             budget,
@@ -179,7 +180,7 @@ async def _keep_running(name: str, run: Callable[[], Awaitable[None]]) -> None:
     for crash in range(1_000_000):
         try:
             await run()
-        except Exception:
+        except Exception:  # noqa: BLE001 - a bug in one part must not end the others
             delay = _RESTART_DELAYS[min(crash, len(_RESTART_DELAYS) - 1)]
             _log.exception("part_crashed", part=name, restart_in=delay)
             await asyncio.sleep(delay)

@@ -46,7 +46,7 @@ class RosterSync:
             keys = await memory.keys_of_users(connection, self.tenant_id, _user_ids(outcomes))
             known.update(await memory.snapshots(connection, self.tenant_id, set(keys.values()) - known.keys()))
         known.update(await self._stored_rows(outcomes.keys() - known.keys(), roster))
-        return self._weigh(outcomes, roster, records, known, keys, request)
+        return self._weigh(outcomes, roster, records, known, keys, request=request)
 
     async def _stored_rows(self, keys: set[str], roster: Roster) -> dict[str, Snapshot]:
         """What the tenant's own rows say of commanders whom the daemon has no memory of."""
@@ -66,6 +66,7 @@ class RosterSync:
         records: Mapping[str, Record],
         known: dict[str, Snapshot],
         keys: dict[int, str],
+        *,
         request: int,
     ) -> list[Update]:
         updates = []

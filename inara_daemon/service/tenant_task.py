@@ -1,4 +1,4 @@
-"""One tenant's life: resume what was left open, then wait for the next reason to run, for as long as it is configured."""
+"""One tenant's life: resume what was left open, then wait for the next reason to run."""
 
 from __future__ import annotations
 

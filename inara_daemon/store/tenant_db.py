@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Integer,
     MetaData,
     String,
@@ -214,12 +216,12 @@ def _parameters(write: RosterWrite, events: Mapping[str, int]) -> dict[str, obje
     }
 
 
-def _value(column: str) -> bindparam[str | None]:
+def _value(column: str) -> ColumnElement[str]:
     return bindparam(f"p_{column}", type_=Text())
 
 
-def _new_value(column: str) -> object:
-    kept = func.coalesce(_value(column), _cmdr.c[column])
+def _new_value(column: str) -> ColumnElement[str]:
+    kept: ColumnElement[str] = func.coalesce(_value(column), _cmdr.c[column])
     if not column.startswith("squadron_"):
         return kept
     known = bindparam("p_squadron_known", type_=Integer())
@@ -231,7 +233,8 @@ _UPDATE = (
     .where(_cmdr.c.name == bindparam("p_name", type_=Text()))
     .values({column: _new_value(column) for column in COLUMNS})
 )
-_SELECTED = select(bindparam("p_name", type_=Text()), *(_value(column) for column in COLUMNS)).where(
+_INSERTED: list[ColumnElement[Any]] = [bindparam("p_name", type_=Text()), *(_value(column) for column in COLUMNS)]
+_SELECTED = select(*_INSERTED).where(
     exists().where(
         _event.c.id == bindparam("p_event_id", type_=BigInteger()),
         _event.c.cmdr == bindparam("p_name", type_=Text()),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -107,6 +108,52 @@ def messages(text: bytes) -> list[str]:
     except ConfigurationError as error:
         return [str(error), repr(error), *map(str, error.problems), *map(repr, error.problems)]
     return [repr(parsed), *parsed.warnings, *map(str, parsed.skipped), *(str(masked(t)) for t in parsed.tenants)]
+
+
+REFUSED = [
+    CANARY,
+    f"a {CANARY}",
+    f"a\n{CANARY}",
+    f"a\u200b{CANARY}",
+    f"mysql://u:{CANARY}@h/d",
+    f"sqlite://{CANARY}",
+    f"postgresql://u:{CANARY}@h:x/d",
+    f"postgresql://u:{CANARY}\x00@h/d",
+    f"https://{CANARY}@discord.com/api/webhooks/1/t",
+    f"https://discord.com/api/webhooks/x/{CANARY}",
+    f"https://discord.com/api/webhooks/1/{CANARY}#x",
+    f"https://example.org/api/webhooks/1/{CANARY}",
+    f"http://discord.com/api/webhooks/1/{CANARY}",
+    f"https://[{CANARY}/api/webhooks/1/t",
+    f"0 1 * * {CANARY}",
+    f"{CANARY} 1 * * *",
+    [CANARY],
+    {"x": CANARY},
+]
+
+
+@pytest.mark.parametrize("value", REFUSED)
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("db_uri",),
+        ("inara_api_key",),
+        ("api_key",),
+        ("discord_webhooks",),
+        ("discord_webhooks", "bullis"),
+        ("inara_daemon",),
+        ("inara_daemon", "schedule"),
+        ("inara_daemon", "report"),
+        ("inara_daemon", "shedule"),
+        ("inara_apikey",),
+    ],
+)
+def test_no_value_is_shown_wherever_it_stands(value: object, path: tuple[str, ...]) -> None:
+    misplaced: object = value
+    for key in reversed(path[1:]):
+        misplaced = {key: misplaced}
+    entry = {"name": "Valk", "db_uri": "sqlite:///db/valk.db", "inara_api_key": "key", path[0]: misplaced}
+    assert CANARY not in "".join(messages(json.dumps([entry]).encode()))
 
 
 @given(documents)

@@ -1,0 +1,1 @@
+"""Inara: the wire, the budget, and the desk where all tenants queue."""

@@ -1,0 +1,154 @@
+"""Sends one report to one Discord webhook, once, and tells certain loss from certain delivery and from doubt."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import SimpleNamespace
+
+import aiohttp
+from yarl import URL
+
+from inara_daemon.notify.discord_format import render
+from inara_daemon.report import Report
+from inara_daemon.settings import Secret
+
+ADDRESS_BLOCK_SECONDS = 600.0
+"""How long to hold everything when Cloudflare blocks the address and names no time."""
+
+
+class Delivery(StrEnum):
+    """What became of one attempt; the last four end a message."""
+
+    RETRY = "retry"
+    RATE_LIMITED = "rate_limited"
+    SENT = "sent"
+    DEAD = "dead"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+class Scope(StrEnum):
+    """Who must wait after a 429."""
+
+    WEBHOOK = "webhook"
+    GLOBAL = "global"
+    ADDRESS = "address"
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """The result of one attempt; `pace` and `retry_after` in seconds."""
+
+    delivery: Delivery
+    error: str | None = None
+    message_id: str | None = None
+    retry_after: float | None = None
+    scope: Scope = Scope.WEBHOOK
+    pace: float = 0.0
+
+
+_WEBHOOK_GONE = frozenset({10003, 10015, 50001, 50013, 50027})
+_STATUS_GONE = frozenset({401, 403, 404})
+_DOUBTFUL = frozenset({504, 524})
+
+
+def classify(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
+    """What Discord's answer means, by its documentation of webhooks, rate limits and error codes."""
+    found = _object(body)
+    pace = _pace(headers)
+    if status in {200, 204}:
+        message_id = found.get("id")
+        return SendResult(Delivery.SENT, message_id=message_id if isinstance(message_id, str) else None, pace=pace)
+    code = found.get("code")
+    error = f"HTTP {status}" + (f", code {code}" if isinstance(code, int) else "")
+    if status == 429:  # noqa: PLR2004 - Too Many Requests
+        return _limited(headers, found, error)
+    if status in _DOUBTFUL:
+        return SendResult(Delivery.UNKNOWN, error, pace=pace)
+    if status >= 500:  # noqa: PLR2004
+        return SendResult(Delivery.RETRY, error, retry_after=_seconds(headers.get("Retry-After")), pace=pace)
+    if status in _STATUS_GONE or code in _WEBHOOK_GONE:
+        return SendResult(Delivery.DEAD, error, pace=pace)
+    return SendResult(Delivery.REFUSED, error, pace=pace)
+
+
+def _limited(headers: Mapping[str, str], found: Mapping[str, object], error: str) -> SendResult:
+    named = found.get("retry_after")
+    exact = float(named) if isinstance(named, int | float) and not isinstance(named, bool) else None
+    if not found and "Via" not in headers:
+        wait = _seconds(headers.get("Retry-After")) or ADDRESS_BLOCK_SECONDS
+        return SendResult(Delivery.RATE_LIMITED, error, retry_after=wait, scope=Scope.ADDRESS)
+    wait = exact if exact is not None else _seconds(headers.get("Retry-After")) or 1.0
+    everyone = found.get("global") is True or headers.get("X-RateLimit-Scope") == "global"
+    scope = Scope.GLOBAL if everyone else Scope.WEBHOOK
+    return SendResult(Delivery.RATE_LIMITED, error, retry_after=wait, scope=scope)
+
+
+def _pace(headers: Mapping[str, str]) -> float:
+    if headers.get("X-RateLimit-Remaining") != "0":
+        return 0.0
+    return _seconds(headers.get("X-RateLimit-Reset-After")) or 0.0
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        seconds = float(text or "")
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < 1e6 else None  # noqa: PLR2004 - nobody waits for eleven days
+
+
+def _object(body: bytes) -> Mapping[str, object]:
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+class DiscordSender:
+    """Makes one attempt at a time and keeps no state; `timeout` in seconds is the deadline of an attempt."""
+
+    def __init__(self, session: aiohttp.ClientSession, *, version: str, timeout: float = 20.0) -> None:
+        self._session = session
+        self._agent = f"DiscordBot (inara-daemon, {version})"
+        self._timeout = timeout
+
+    async def send(self, url: Secret, report: Report, *, plain: bool = False) -> SendResult:
+        """Send the report; no error text holds the URL."""
+        sent = SimpleNamespace(anything=False)
+        target = URL(url.reveal()).update_query(wait="true")
+        try:
+            async with (
+                asyncio.timeout(self._timeout),
+                self._session.post(
+                    target,
+                    json=render(report, plain=plain),
+                    headers={"User-Agent": self._agent},
+                    allow_redirects=False,
+                    trace_request_ctx=sent,
+                ) as response,
+            ):
+                try:
+                    body = await response.content.read(65_536)
+                except (TimeoutError, aiohttp.ClientError):
+                    body = b""  # the status has said it all
+                return classify(response.status, response.headers, body)
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            delivery = Delivery.UNKNOWN if sent.anything else Delivery.RETRY
+            return SendResult(delivery, f"no answer ({type(error).__name__})")
+
+
+def trace_sending() -> aiohttp.TraceConfig:
+    """For the session: notes when anything of a request has left, as from then on a failure is in doubt."""
+    trace = aiohttp.TraceConfig()
+
+    async def note(_session: object, context: SimpleNamespace, _params: object) -> None:
+        context.trace_request_ctx.anything = True
+
+    trace.on_request_headers_sent.append(note)
+    return trace

@@ -1,0 +1,134 @@
+"""A report as one Discord message: every limit kept, names harmless, and what was cut is said. Pure.
+
+The limits are those of Discord's API documentation (message and embed limits).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from inara_daemon.report import Entry, Outcome, Report, Section
+
+CONTENT = 2_000
+TITLE = 256
+DESCRIPTION = 4_096
+FIELDS = 25
+FIELD_NAME = 256
+FIELD_VALUE = 1_024
+EMBED = 6_000
+_LOG_SHARE = 1_400
+"""What the log lines may take of the embed."""
+_COLOURS = {Outcome.GOOD: 0x2ECC71, Outcome.PARTIAL: 0xF1C40F, Outcome.FAILED: 0xE74C3C}
+_MARKDOWN = re.compile(r"([\\*_~`|>#\-\[\]()<:@])")
+_CLEAN_URL = re.compile(r"https?://([a-z0-9-]+\.)*inara\.cz/[A-Za-z0-9/_.\-]*")
+
+
+def length(text: str) -> int:
+    """Characters as the strictest count of Discord's has them: UTF-16 units."""
+    return len(text.encode("utf-16-le", "replace")) // 2
+
+
+def cut(text: str, width: int) -> str:
+    """The text, or its beginning and an ellipsis."""
+    if length(text) <= width:
+        return text
+    kept = text[: width - 1]
+    while length(kept) > width - 1:
+        kept = kept[:-1]
+    return f"{kept.rstrip(chr(92))}…"
+
+
+def escape(text: str) -> str:
+    """Text from outside as Discord shows it to the letter: one line, no Markdown, no mention, no link."""
+    line = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+    escaped = _MARKDOWN.sub(r"\\\1", line)
+    return re.sub(r"^(\d+)\.", r"\1\\.", escaped)
+
+
+def render(report: Report, *, plain: bool = False) -> dict[str, Any]:
+    """The payload of the message; `plain` is a short text without an embed, for what refuses the rich form."""
+    message: dict[str, Any] = {"allowed_mentions": {"parse": []}}
+    if plain:
+        lines = [f"**{escape(report.title)}**", escape(report.summary), *_closing(report)]
+        return {**message, "content": cut("\n".join(lines), CONTENT)}
+    return {**message, "embeds": [_embed(report)]}
+
+
+def _closing(report: Report) -> list[str]:
+    return [f"Next run <t:{int(report.next_run_at.timestamp())}:R>"] if report.next_run_at is not None else []
+
+
+def _embed(report: Report) -> dict[str, Any]:
+    log = _log_block(report.log_lines, report.log_lines_dropped)
+    title = cut(escape(report.title), TITLE)
+    summary = "\n".join(escape(line) for line in report.summary.splitlines())
+    description = cut("\n".join([summary, *_closing(report)]), DESCRIPTION // 4)
+    room = EMBED - length(title) - length(description) - length(log) - FIELD_NAME
+    fields = _fields(report.sections, room, FIELDS - (1 if log else 0))
+    if log:
+        fields.append({"name": "Log", "value": log, "inline": False})
+    return {
+        "title": title,
+        "description": description,
+        "color": _COLOURS[report.outcome],
+        "timestamp": report.ended_at.isoformat(),
+        "fields": fields,
+    }
+
+
+def _fields(sections: Sequence[Section], room: int, most: int) -> list[dict[str, Any]]:
+    fields: list[dict[str, Any]] = []
+    for section in sections:
+        name = cut(section.title, FIELD_NAME)
+        width = min(FIELD_VALUE, room - length(name))
+        if len(fields) == most or width < 64:  # noqa: PLR2004 - too little to say anything
+            break
+        value = _value(section, width)
+        fields.append({"name": name, "value": value, "inline": False})
+        room -= length(name) + length(value)
+    return fields
+
+
+def _value(section: Section, width: int) -> str:
+    """The entries that fit, each a line, and how many did not."""
+    lines: list[str] = []
+    used = 0
+    total = len(section.entries) + section.omitted
+    for entry in section.entries:
+        line = cut(_line(entry), width // 2)
+        if used + length(line) + 1 > width - 24:
+            break
+        lines.append(line)
+        used += length(line) + 1
+    left = total - len(lines)
+    if left:
+        lines.append(f"… and {left:,} more")
+    return "\n".join(lines)
+
+
+def _line(entry: Entry) -> str:
+    if entry.name is None:
+        return escape(entry.text)
+    name = escape(entry.name.strip()) or "?"
+    linked = f"[{name}]({entry.url})" if entry.url is not None and _CLEAN_URL.fullmatch(entry.url) else name
+    return f"**{linked}** {escape(entry.text)}" if entry.text else linked
+
+
+def _log_block(lines: Sequence[str], dropped: int) -> str:
+    """The newest log lines in a code block that nothing in them can close."""
+    if not lines:
+        return ""
+    width = min(FIELD_VALUE, _LOG_SHARE) - 48
+    kept: list[str] = []
+    used = 0
+    for line in reversed(lines):
+        shown = cut(" ".join(line.replace("`", "`\u200b").split()), 300)
+        if used + length(shown) + 1 > width:
+            break
+        kept.append(shown)
+        used += length(shown) + 1
+    left = len(lines) - len(kept) + dropped
+    head = [f"… {left:,} earlier lines"] if left else []
+    return "```text\n" + "\n".join([*head, *reversed(kept)]) + "\n```"
