@@ -221,7 +221,8 @@ def _summary(facts: RunFacts) -> str:
     ):
         if count:
             counts.append(f"{count:,} {label}")
-    return f"{', '.join(counts)}.\n{totals.requests:,} requests in {took} ({facts.reason} run {facts.run_id})."
+    requests = f"{totals.requests:,} request{'' if totals.requests == 1 else 's'}"
+    return f"{', '.join(counts)}.\n{requests} in {took} ({facts.reason} run {facts.run_id})."
 
 
 _GROUPS: tuple[tuple[str, frozenset[ChangeKind]], ...] = (

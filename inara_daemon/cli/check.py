@@ -18,6 +18,7 @@ from inara_daemon.roster_plan import Roster, gather, plan
 from inara_daemon.service.engine import House
 from inara_daemon.service.errand import Errand, HeldError
 from inara_daemon.settings import Settings
+from inara_daemon.store.engines import describe
 from inara_daemon.store.errors import DatabaseError
 from inara_daemon.store.state import roster as memory
 from inara_daemon.store.state.database import StateDatabase
@@ -114,8 +115,7 @@ def _shared_databases(findings: Sequence[_Finding]) -> list[str]:
 
 
 def _print_settings(place: Place, settings: Settings) -> None:
-    url = state_url(settings, place.environ)
-    console.print("state    ", plain(url.render_as_string(hide_password=True).partition("://")[2].lstrip("/") or url))
+    console.print("state    ", plain(describe(state_url(settings, place.environ))))
     console.print("tenants  ", plain(settings.tenant_file.absolute()))
     console.print("databases", plain(settings.db_root.absolute()), "(where relative SQLite paths start)")
     name = f"{settings.app_name or 'inara-daemon'} {settings.app_version}"

@@ -75,7 +75,11 @@ def read_tenants(settings: Settings) -> Tenants:
     except OSError as error:
         what = f"can't be read ({os.strerror(error.errno or 0)})"
         raise ConfigurationError([Problem(str(path), what, "this user needs read access to it")]) from None
-    return parse_tenants(text, settings)
+    try:
+        return parse_tenants(text, settings)
+    except ConfigurationError as error:
+        named = [Problem(f"{path.name}: {problem.where}", problem.what, problem.hint) for problem in error.problems]
+        raise ConfigurationError(named) from None
 
 
 def state_url(settings: Settings, environ: Mapping[str, str]) -> URL:

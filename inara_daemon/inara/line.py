@@ -82,8 +82,10 @@ class Line:
 
     def take(self, name: str) -> bool:
         """Remove a name; whether it was waiting."""
-        waited = self.wanted.pop(name, None) or self.fillers.pop(name, None)
-        return waited is not None
+        waited = name in self.wanted or name in self.fillers
+        self.wanted.pop(name, None)
+        self.fillers.pop(name, None)
+        return waited
 
     def count_try(self, name: str) -> int:
         """Note that a good reply lacked the name; how often that happened."""

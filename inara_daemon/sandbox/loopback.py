@@ -35,10 +35,12 @@ class Loopback:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.router.add_route("*", "/{path:.*}", self._handler)
         # A handler that hangs must end when its client goes, or stopping would wait for it.
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, handler_cancellation=True)
+        runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_SECONDS
+        )
         await runner.setup()
         try:
-            await web.TCPSite(runner, host, port, shutdown_timeout=_SHUTDOWN_SECONDS).start()
+            await web.TCPSite(runner, host, port).start()
         except OSError:
             await runner.cleanup()
             raise

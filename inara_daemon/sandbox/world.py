@@ -13,6 +13,7 @@ from inara_daemon.sandbox.commander import LADDERS, Commander, RankValue, enlist
 __all__ = ["LADDERS", "Answer", "Commander", "RankValue", "SecondNight", "World", "demo_world", "make_world"]
 
 _PROMOTIONS = 5
+_STRIDE = 7
 _FIRST_USER_ID = 100_000
 _FIRST_SQUADRON_ID = 1_000
 _EXACT = 200
@@ -50,9 +51,11 @@ class SecondNight:
 class World:
     """All commanders, and what a search for a name brings; names are compared ignoring case.
 
-    poison: names that make Inara refuse the whole batch. unanswered: names that a reply leaves out.
-    errors: names that Inara refuses one by one, with the text. owners: whose profile a key opens (None: nobody's, as
-    for a generic key); any other key opens the first commander's. rosters: squadron -> names as players' logs hold them.
+    poison: names that make Inara refuse the whole batch.
+    unanswered: names that a reply leaves out.
+    errors: names that Inara refuses one by one, with the text.
+    owners: whose profile a key opens (None: nobody's, as for a generic key); other keys open the first commander's.
+    rosters: by squadron, the names as its players' logs hold them.
     """
 
     def __init__(self, commanders: Iterable[Commander] = ()) -> None:
@@ -133,10 +136,10 @@ class World:
     def second_night(self) -> SecondNight:
         """Let time pass: five promotions, one squadron move, one change of power, one rename.
 
-        Each falls on another commander, the first one whose profile shows it.
+        Each falls on another commander whose profile shows it, spread over the squadrons.
         """
         everyone = self.commanders
-        rest = iter(everyone)
+        rest = iter([commander for start in range(_STRIDE) for commander in everyone[start::_STRIDE]])
         promoted = tuple(_promotions(rest))
         moved = next((commander for commander in rest if _move(commander, everyone)), None)
         turned = next((commander for commander in rest if commander.change_power()), None)
@@ -145,7 +148,9 @@ class World:
         if renamed is not None:
             names = (renamed.name, f"{renamed.name} II")
             self.rename(*names)
-        return SecondNight(promoted, moved and moved.name, turned and turned.name, names)
+        return SecondNight(
+            promoted, None if moved is None else moved.name, None if turned is None else turned.name, names
+        )
 
 
 def make_world(count: int, seed: int, *, squadrons: int = 3) -> World:
@@ -203,10 +208,14 @@ def _promotions(commanders: Iterator[Commander]) -> Iterator[str]:
 
 def _move(commander: Commander, everyone: Iterable[Commander]) -> bool:
     """Let a commander become a recruit of the first other squadron that somebody shows."""
-    now = commander.shown_squadron
-    shown = (other.shown_squadron for other in everyone)
-    goal = next((there for there in shown if there and now and there["squadronID"] != now["squadronID"]), None)
-    if goal is None:
+    home = _squadron_id(commander)
+    elsewhere = (other for other in everyone if _squadron_id(other) not in (None, home))
+    host = next(elsewhere, None)
+    if home is None or host is None or host.squadron is None:
         return False
-    commander.squadron = {**goal, "squadronMemberRank": "Recruit"}
+    commander.squadron = {**host.squadron, "squadronMemberRank": "Recruit"}
     return True
+
+
+def _squadron_id(commander: Commander) -> object:
+    return (commander.shown_squadron or {}).get("squadronID")

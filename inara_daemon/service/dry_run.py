@@ -64,7 +64,7 @@ class DryRun:
             standing_in_line = self.services.desk.line(line)
         with standing_in_line:
             await self._serve(line, sync, roster, records, len(asked.wanted))
-        return self._result(len(asked.wanted), [])
+        return self._result(max(len(asked.wanted), len(self.updates)), [])
 
     def _plan(self, roster: Roster, records: Mapping[str, Record]) -> Plan:
         if self.names is not None:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from inara_daemon.commander import Record, Standing
 from inara_daemon.report import CommanderChange, Problem, RunFacts, Totals, build, should_report, to_json
-from inara_daemon.roster_plan import Roster
+from inara_daemon.roster_plan import Roster, waits
 from inara_daemon.service.logbook import TenantLines
 from inara_daemon.store.state import outbox, runs
 from inara_daemon.store.state import roster as memory
@@ -39,11 +39,22 @@ def reports(run: Run) -> bool:
 
 def tally(roster: Roster, records: Mapping[str, Record], run: Run) -> dict[str, int]:
     """How far a run is, counted from memory, so that a resumed run counts right too."""
-    asked = roster.spellings.keys() if run.only is None else run.only
+    asked = roster.spellings.keys() if run.only is None else roster.spellings.keys() & set(run.only)
     mine = [records[key] for key in asked if key in records and records[key].answered_request > run.first_request]
+    resting = (
+        0
+        if run.only is not None
+        else sum(
+            1
+            for key in asked
+            if key in records
+            and records[key].answered_request <= run.first_request
+            and waits(records[key], run.started_at)
+        )
+    )
     standings = [record.standing for record in mine]
     return {
-        "names": len(asked),
+        "names": len(asked) - resting,
         "answered": len(mine),
         "found": standings.count(Standing.FOUND),
         "not_found": standings.count(Standing.NOT_FOUND),

@@ -29,7 +29,6 @@ from inara_daemon.tenants import Tenant
 _NAP_SECONDS = 10.0
 _PUNCTUAL = timedelta(minutes=5)
 """A run that begins later than this after its time is said to catch up."""
-_SCHEDULED = frozenset({RunReason.CRON, RunReason.CATCH_UP, RunReason.FIRST, RunReason.RELOAD})
 _log = structlog.get_logger("inara_daemon.tenant")
 
 
@@ -118,13 +117,9 @@ class TenantTask:
         """Take up the tenant's memory; returns the run that an engine before left open."""
         async with self.services.state.write() as connection:
             row = await memory.adopt_tenant(connection, self.tenant.id, self._database.identity)
-            latest = await runs.latest(connection, self.tenant.id, full=True)
             left_open = await runs.open_run(connection, self.tenant.id)
-        self._fresh = row.last_scheduled_at is None
-        last = row.last_scheduled_at
-        if last is not None and latest is not None:
-            last = max(last, latest.started_at)
-        self.timetable.start(last, self.services.clock.now())
+        self._fresh = row.last_full_at is None
+        self.timetable.start(row.last_full_at, self.services.clock.now())
         self._put_off_discovery()
         return left_open
 
@@ -144,7 +139,7 @@ class TenantTask:
             late = scheduled is not None and now - scheduled > _PUNCTUAL
             if await self._refusal_was_told():
                 _log.info("run_skipped", reason="the tenant's API key is refused, as reported")
-                await self._note_scheduled(now)
+                await self._note_full_run(now)
                 return None
             return _Wanted(RunReason.CATCH_UP if late else RunReason.CRON)
         return await self._discover()
@@ -214,15 +209,15 @@ class TenantTask:
                     request_id=wanted.request.request_id if wanted.request is not None else None,
                     only=wanted.only,
                 )
-                if wanted.reason in _SCHEDULED:
-                    await memory.save_tenant(connection, self.tenant.id, last_scheduled_at=now)
+                if wanted.only is None:
+                    await memory.save_tenant(connection, self.tenant.id, last_full_at=now)
             if wanted.request is not None:
                 self._serving.append(wanted.request)
             await self._execute_in_turn(run)
 
-    async def _note_scheduled(self, now: datetime) -> None:
+    async def _note_full_run(self, now: datetime) -> None:
         async with self.services.state.write() as connection:
-            await memory.save_tenant(connection, self.tenant.id, last_scheduled_at=now)
+            await memory.save_tenant(connection, self.tenant.id, last_full_at=now)
 
     async def _execute(self, run: Run) -> None:
         async with self._turn():

@@ -28,7 +28,7 @@ class TenantRow:
     id: str
     database: str
     cursor: int
-    last_scheduled_at: datetime | None
+    last_full_at: datetime | None
     reported: bool
 
 

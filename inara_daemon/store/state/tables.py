@@ -49,7 +49,8 @@ tenant = Table(
     # Which database the rows of this tenant speak of: another one starts afresh.
     Column("database", Text, nullable=False),
     Column("cursor", BigInteger, nullable=False, default=0),
-    Column("last_scheduled_at", UtcDateTime),
+    # When the last run over the whole roster began; null: it never did in this database.
+    Column("last_full_at", UtcDateTime),
     Column("reported", Boolean, nullable=False, default=False),
 )
 
@@ -130,6 +131,8 @@ request = Table(
     Column("taken", Boolean, nullable=False, default=False),
     Column("progress", Text, nullable=False, default="{}"),
     Column("result", Text),
+    # A request is deleted when its result was read; its number must never come again.
+    sqlite_autoincrement=True,
 )
 
 message = Table(

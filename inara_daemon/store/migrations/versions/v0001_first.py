@@ -115,6 +115,7 @@ def upgrade() -> None:
         sa.Column("progress", sa.Text(), nullable=False),
         sa.Column("result", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "roster_write",
@@ -147,7 +148,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=255), nullable=False),
         sa.Column("database", sa.Text(), nullable=False),
         sa.Column("cursor", sa.BigInteger(), nullable=False),
-        sa.Column("last_scheduled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_full_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reported", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )

@@ -1,0 +1,85 @@
+"""`python -m inara_daemon.sandbox`: both servers with the demo's world, for tests that kill other processes."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from inara_daemon.sandbox.discord import SandboxDiscord
+from inara_daemon.sandbox.inara import SandboxInara
+from inara_daemon.sandbox.world import demo_world
+
+Journal = Callable[[Any], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The command line; a port of 0 is any free one."""
+
+    inara_port: int
+    discord_port: int
+    rate: float
+    ban: float
+    arrivals: Path | None
+    messages: Path | None
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT."""
+    options = _options()
+    with ExitStack() as files:
+        arrivals = _journal(options.arrivals, files)
+        messages = _journal(options.messages, files)
+        asyncio.run(_serve(options, arrivals, messages))
+
+
+def _options() -> Options:
+    parser = argparse.ArgumentParser(prog="python -m inara_daemon.sandbox", description=__doc__)
+    parser.add_argument("--inara-port", type=int, default=0, metavar="N")
+    parser.add_argument("--discord-port", type=int, default=0, metavar="N")
+    parser.add_argument("--rate", type=float, default=2.0, metavar="R", help="requests a minute that Inara allows")
+    parser.add_argument("--ban", type=float, default=3600.0, metavar="S", help="seconds that its ban lasts")
+    parser.add_argument("--arrivals", type=Path, metavar="FILE", help="append each request to Inara, as a JSON line")
+    parser.add_argument("--messages", type=Path, metavar="FILE", help="append each message shown, as a JSON line")
+    return Options(**vars(parser.parse_args()))
+
+
+def _journal(path: Path | None, files: ExitStack) -> Journal | None:
+    """What writes a value as a line that is readable for other processes at once."""
+    if path is None:
+        return None
+    file = files.enter_context(path.open("a", encoding="utf-8"))
+
+    def write(value: Any) -> None:  # noqa: ANN401 - any dataclass
+        file.write(json.dumps(asdict(value)) + "\n")
+        file.flush()
+
+    return write
+
+
+async def _serve(options: Options, arrivals: Journal | None, messages: Journal | None) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    world = demo_world()
+    inara = SandboxInara(world, rate_per_minute=options.rate, ban_seconds=options.ban, on_arrival=arrivals)
+    discord = SandboxDiscord(on_message=messages)
+    async with AsyncExitStack() as servers:
+        inara_url = await inara.start(port=options.inara_port)
+        servers.push_async_callback(inara.stop)
+        discord_url = await discord.start(port=options.discord_port)
+        servers.push_async_callback(discord.stop)
+        webhooks = {squadron: discord.webhook(squadron) for squadron in world.rosters}
+        print(json.dumps({"inara": inara_url, "discord": discord_url, "webhooks": webhooks}), flush=True)  # noqa: T201
+        await stop.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""How fast Discord lets messages in, and who has to wait until when. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from inara_daemon.sandbox.faults import Scope
+
+_RESOLUTION = 1e-6
+_NEWS_TRAVELS_SECONDS = 1.0
+"""What was on its way when everything closed is no violation."""
+
+
+@dataclass(slots=True)
+class Window:
+    """So many requests in so many seconds, counted from the first one."""
+
+    limit: int
+    seconds: float
+    used: int = 0
+    ends_at: float = -math.inf
+
+    def take(self, at: float) -> bool:
+        """Let one in, if there is room."""
+        if at >= self.ends_at - _RESOLUTION:
+            self.used, self.ends_at = 0, at + self.seconds
+        if self.used >= self.limit:
+            return False
+        self.used += 1
+        return True
+
+    def headers(self, at: float) -> dict[str, str]:
+        """What an answer tells of it; every webhook's bucket bears the same name."""
+        return {
+            "X-RateLimit-Limit": str(self.limit),
+            "X-RateLimit-Remaining": str(self.limit - self.used),
+            "X-RateLimit-Reset-After": f"{_whole_milliseconds(self.ends_at - at):.3f}",
+            "X-RateLimit-Bucket": "80c17d2f203122d936070c88c8d10f33",
+        }
+
+
+def webhook_window() -> Window:
+    """What the headers show."""
+    return Window(limit=5, seconds=2.0)
+
+
+def channel_window() -> Window:
+    """What no header shows: all webhooks of a channel share it."""
+    return Window(limit=30, seconds=60.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Closure:
+    """A wait that a client was told at one moment to keep until another."""
+
+    scope: Scope
+    told_at: float
+    until: float
+
+    def covers(self, at: float) -> bool:
+        """Whether it isn't over yet."""
+        return at < self.until - _RESOLUTION
+
+    def retry_after(self, at: float) -> float:
+        """Seconds left."""
+        return _whole_milliseconds(self.until - at)
+
+
+@dataclass(slots=True)
+class Door:
+    """The rate limits of one webhook, and what of them concerns its channel or everything."""
+
+    window: Window
+    channel: Window
+    closure: Closure | None = None
+
+
+@dataclass(slots=True)
+class House:
+    """All doors; `complain` hears of clients that did not wait."""
+
+    complain: Callable[[float, str], None]
+    closure: Closure | None = None
+    _channels: dict[str, Window] = field(default_factory=dict)
+
+    def door(self, channel: str) -> Door:
+        """A new webhook's door in a channel."""
+        return Door(webhook_window(), self._channels.setdefault(channel, channel_window()))
+
+    def close(self, door: Door, scope: Scope, at: float, seconds: float) -> Closure:
+        """Ask for a wait, at one door or at all."""
+        closure = Closure(scope, at, at + seconds)
+        if scope in (Scope.GLOBAL, Scope.CLOUDFLARE):
+            self.closure = closure
+        else:
+            door.closure = closure
+        return closure
+
+    def knock(self, door: Door, at: float) -> Closure | None:
+        """Let one request in, or say what it has to wait for."""
+        if self.closure is not None and self.closure.covers(at):
+            if at > self.closure.told_at + _NEWS_TRAVELS_SECONDS:
+                self.complain(at, f"did not wait although everything is closed ({self.closure.scope})")
+            return self.closure
+        if door.closure is not None and door.closure.covers(at):
+            self.complain(at, f"did not wait although the webhook is closed ({door.closure.scope})")
+            return door.closure
+        if not door.window.take(at):
+            return self.close(door, Scope.USER, at, door.window.ends_at - at)
+        if not door.channel.take(at):
+            return self.close(door, Scope.SHARED, at, door.channel.ends_at - at)
+        return None
+
+
+def _whole_milliseconds(seconds: float) -> float:
+    """Never fewer than they are: who waits that long has waited long enough."""
+    return max(0.0, math.ceil(seconds * 1000) / 1000)
