@@ -271,8 +271,15 @@ def _entries(changes: Iterable[CommanderChange]) -> tuple[Entry, ...]:
     for change in changes:
         grouped.setdefault(change.name, []).append(change)
     return tuple(
-        Entry("; ".join(words(item.change) for item in items), name, items[-1].url) for name, items in grouped.items()
+        Entry("; ".join(_told([item.change for item in items])), name, items[-1].url) for name, items in grouped.items()
     )
+
+
+def _told(changes: Sequence[Change]) -> list[str]:
+    """One commander's changes in words; ranks that were merely unknown before are counted, not listed."""
+    learned = [change for change in changes if change.kind is ChangeKind.RANK_LEARNED]
+    told = [words(change) for change in changes if change.kind is not ChangeKind.RANK_LEARNED]
+    return told + ([words(learned[0])] if len(learned) == 1 else [f"{len(learned)} ranks first seen"] if learned else [])
 
 
 def _names_section(title: str, names: Sequence[str]) -> Section:

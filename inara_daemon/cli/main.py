@@ -129,7 +129,7 @@ def demo() -> None:
     """Show everything on a sandbox: no key, no network, nothing left behind."""
     from inara_daemon.cli.demo import show_demo  # noqa: PLC0415
 
-    sys.exit(asyncio.run(show_demo(sys.stdout)))
+    sys.exit(asyncio.run(show_demo()))
 
 
 def _place(context: click.Context, tenants_file: Path | None) -> Place:

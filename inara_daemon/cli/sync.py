@@ -16,8 +16,8 @@ from inara_daemon.report import words
 from inara_daemon.service.engine import House
 from inara_daemon.service.errand import Errand, HeldError, Progress
 from inara_daemon.settings import ConfigurationError, Problem
-from inara_daemon.store.state import outbox, runs
 from inara_daemon.store.state import roster as memory
+from inara_daemon.store.state import runs
 from inara_daemon.store.state.outbox import MessageStatus
 from inara_daemon.store.state.requests import RequestKind
 from inara_daemon.store.state.runs import Run, RunOutcome
@@ -39,7 +39,7 @@ async def sync_now(place: Place, *, tenant_ids: Sequence[str], names: Sequence[s
         try:
             async with Errand(house, tenants) as errand:
                 with Live(console=console, refresh_per_second=4, transient=True) as live:
-                    result = await errand.ask(kind, arguments, lambda progress: live.update(_progress(progress)))
+                    result = await errand.ask(kind, arguments, lambda progress: live.update(progress_line(progress)))
                 if dry_run:
                     return _show_dry_run(result)
                 return await _show_runs(house, errand, result, names)
@@ -59,7 +59,7 @@ def choose(tenants: Tenants, ids: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(ids)) or known
 
 
-def _progress(progress: Progress) -> Text:
+def progress_line(progress: Progress) -> Text:
     """One line: how far each tenant is, and when the next request leaves."""
     if not progress.taken:
         return Text("waiting for the engine ...")
@@ -84,23 +84,19 @@ def _say_held(house: House, held: HeldError) -> None:
 
 async def _show_runs(house: House, errand: Errand, result: Mapping[str, Any], names: Sequence[str]) -> int:
     code: int = Exit.WELL
-    messages: dict[str, int] = {}
     found = False
     for tenant_id, run_id in result["runs"].items():
         async with house.state.read() as connection:
             run = await runs.load(connection, run_id)
             changes = await memory.history(connection, tenant_id=tenant_id, run_id=run_id)
-            message = await outbox.of_run(connection, run_id)
         if run is None:
             continue
         found = found or run.tally.get("names", 0) > 0
         code = max(code, _show_run(run, [(change.name, words(change.change)) for change in changes]))
-        if message is not None:
-            messages[tenant_id] = message["id"]
     if names and not found:
         console.print("No tenant has events of", plain(", ".join(names)), style="red")
         code = Exit.TROUBLE
-    for tenant_id, row in (await errand.delivered(messages, _DELIVERY_SECONDS)).items():
+    for tenant_id, row in (await errand.reports_delivered(result["runs"], _DELIVERY_SECONDS)).items():
         sent = row["status"] == MessageStatus.SENT.value
         text = "report delivered" if sent else f"report not delivered yet: {row['status']} {row['error'] or ''}"
         console.print(plain(f"{tenant_id}: {text}"), style="green" if sent else "yellow")

@@ -21,6 +21,8 @@ EMBED = 6_000
 _LOG_SHARE = 1_400
 """What the log lines may take of the embed."""
 _COLOURS = {Outcome.GOOD: 0x2ECC71, Outcome.PARTIAL: 0xF1C40F, Outcome.FAILED: 0xE74C3C}
+_JOINER = "\N{ZERO WIDTH JOINER}"
+"""Not printable by itself, but what makes one emoji of two."""
 _MARKDOWN = re.compile(r"([\\*_~`|>#\-\[\]()<:@])")
 _CLEAN_URL = re.compile(r"https?://([a-z0-9-]+\.)*inara\.cz/[A-Za-z0-9/_.\-]*")
 
@@ -42,7 +44,7 @@ def cut(text: str, width: int) -> str:
 
 def escape(text: str) -> str:
     """Text from outside as Discord shows it to the letter: one line, no Markdown, no mention, no link."""
-    line = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+    line = " ".join("".join(sign if sign.isprintable() or sign == _JOINER else " " for sign in text).split())
     escaped = _MARKDOWN.sub(r"\\\1", line)
     return re.sub(r"^(\d+)\.", r"\1\\.", escaped)
 

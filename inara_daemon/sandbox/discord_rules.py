@@ -33,10 +33,11 @@ class Window:
 
     def headers(self, at: float) -> dict[str, str]:
         """What an answer tells of it; every webhook's bucket bears the same name."""
+        left = max(0.0, self.ends_at - at)
         return {
             "X-RateLimit-Limit": str(self.limit),
-            "X-RateLimit-Remaining": str(self.limit - self.used),
-            "X-RateLimit-Reset-After": f"{_whole_milliseconds(self.ends_at - at):.3f}",
+            "X-RateLimit-Remaining": str(self.limit - self.used if left else self.limit),
+            "X-RateLimit-Reset-After": f"{_whole_milliseconds(left):.3f}",
             "X-RateLimit-Bucket": "80c17d2f203122d936070c88c8d10f33",
         }
 
@@ -115,5 +116,5 @@ class House:
 
 
 def _whole_milliseconds(seconds: float) -> float:
-    """Never fewer than they are: who waits that long has waited long enough."""
-    return max(0.0, math.ceil(seconds * 1000) / 1000)
+    """Never fewer than they are, but for what floats add: who waits that long has waited long enough."""
+    return max(0.0, math.ceil((seconds - _RESOLUTION) * 1000) / 1000)

@@ -84,6 +84,12 @@ class Errand:
             await engine.start()
             self._engine = engine
 
+    async def reports_delivered(self, run_ids: Mapping[str, int], seconds: float) -> Mapping[str, Mapping[str, Any]]:
+        """The same for the reports of runs; a run without a report is missing."""
+        async with self._house.state.read() as connection:
+            rows = {name: await outbox.of_run(connection, run_id) for name, run_id in run_ids.items()}
+        return await self.delivered({name: row["id"] for name, row in rows.items() if row is not None}, seconds)
+
     async def delivered(self, message_ids: Mapping[str, int], seconds: float) -> Mapping[str, Mapping[str, Any]]:
         """Wait for the first delivery of messages; what is known of each when they are settled or time is over."""
         end = asyncio.get_running_loop().time() + seconds
