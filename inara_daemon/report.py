@@ -279,7 +279,9 @@ def _told(changes: Sequence[Change]) -> list[str]:
     """One commander's changes in words; ranks that were merely unknown before are counted, not listed."""
     learned = [change for change in changes if change.kind is ChangeKind.RANK_LEARNED]
     told = [words(change) for change in changes if change.kind is not ChangeKind.RANK_LEARNED]
-    return told + ([words(learned[0])] if len(learned) == 1 else [f"{len(learned)} ranks first seen"] if learned else [])
+    return told + (
+        [words(learned[0])] if len(learned) == 1 else [f"{len(learned)} ranks first seen"] if learned else []
+    )
 
 
 def _names_section(title: str, names: Sequence[str]) -> Section:

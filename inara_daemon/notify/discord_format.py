@@ -23,7 +23,7 @@ _LOG_SHARE = 1_400
 _COLOURS = {Outcome.GOOD: 0x2ECC71, Outcome.PARTIAL: 0xF1C40F, Outcome.FAILED: 0xE74C3C}
 _JOINER = "\N{ZERO WIDTH JOINER}"
 """Not printable by itself, but what makes one emoji of two."""
-_MARKDOWN = re.compile(r"([\\*_~`|>#\-\[\]()<:@])")
+_MARKDOWN = re.compile(r"([\\*_~`|<>#\-\[\]])")
 _CLEAN_URL = re.compile(r"https?://([a-z0-9-]+\.)*inara\.cz/[A-Za-z0-9/_.\-]*")
 
 

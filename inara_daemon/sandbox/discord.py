@@ -81,11 +81,11 @@ class SandboxDiscord:
         clock: Callable[[], float] = time.monotonic,
         on_message: Callable[[Message], None] | None = None,
     ) -> None:
+        self.on_message = on_message
         self.messages: list[Message] = []
         self.attempts: list[Attempt] = []
         self.violations: list[str] = []
         self._clock = clock
-        self._on_message = on_message
         self._webhooks: dict[str, _Webhook] = {}
         self._faults: deque[DiscordFault] = deque()
         self._house = House(self._complain)
@@ -217,8 +217,8 @@ class SandboxDiscord:
     def _store(self, webhook: _Webhook, payload: dict[str, Any], at: float) -> Message:
         message = Message(webhook.name, payload, at, str(_FIRST_MESSAGE_ID + len(self.messages)))
         self.messages.append(message)
-        if self._on_message is not None:
-            self._on_message(message)
+        if self.on_message is not None:
+            self.on_message(message)
         return message
 
     def _note(self, at: float, webhook: _Webhook, answer: str) -> None:

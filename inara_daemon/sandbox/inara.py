@@ -81,11 +81,11 @@ class SandboxInara:
         self.ban_seconds = ban_seconds
         self.keys = keys
         self.app_names = app_names
+        self.latency = latency
+        self.on_arrival = on_arrival
         self.arrivals: list[Arrival] = []
         self.violations: list[str] = []
         self._clock = clock
-        self._latency = latency
-        self._on_arrival = on_arrival
         self._faults: deque[Fault] = deque()
         self._loopback = Loopback(self._handle)
         self._last_at: float | None = None
@@ -123,14 +123,14 @@ class SandboxInara:
             refusal = _Refusal(fault.name, fault.body, fault.status, fault.events)
         accepted, answer = _outcome(refusal, fault)
         self._record(Arrival(at, call.key, call.app_name, call.names, accepted, answer))
-        if self._latency is not None:
-            await self._loopback.pause(self._latency())
+        if self.latency is not None:
+            await self._loopback.pause(self.latency())
         return await self._answer(request, call, refusal, fault)
 
     def _record(self, arrival: Arrival) -> None:
         self.arrivals.append(arrival)
-        if self._on_arrival is not None:
-            self._on_arrival(arrival)
+        if self.on_arrival is not None:
+            self.on_arrival(arrival)
 
     def _judge_pace(self, at: float) -> _Refusal | None:
         """Hold a request against the one before, whatever became of that, and against the ban."""

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from inara_daemon.commander import lookup_key
+from inara_daemon.inara.pauses import PauseReason
 from inara_daemon.nap import nap
 from inara_daemon.service.roster_sync import RosterSync
 from inara_daemon.service.run_report import reports
@@ -118,7 +119,8 @@ class TenantTask:
         async with self.services.state.write() as connection:
             row = await memory.adopt_tenant(connection, self.tenant.id, self._database.identity)
             left_open = await runs.open_run(connection, self.tenant.id)
-        self._fresh = row.last_full_at is None
+            latest = await runs.latest(connection, self.tenant.id, full=True)
+        self._fresh = row.last_full_at is None or (latest is not None and self._key_was_replaced(latest))
         self.timetable.start(row.last_full_at, self.services.clock.now())
         self._put_off_discovery()
         return left_open
@@ -143,6 +145,11 @@ class TenantTask:
                 return None
             return _Wanted(RunReason.CATCH_UP if late else RunReason.CRON)
         return await self._discover()
+
+    def _key_was_replaced(self, latest: Run) -> bool:
+        """Whether the last run failed because of a key that the tenant has no more."""
+        texts = [text for kind, text in latest.problems if kind == PauseReason.BAD_KEY]
+        return latest.ended_at is not None and any(self._fingerprint not in text for text in texts)
 
     async def _refusal_was_told(self) -> bool:
         """Whether the last report already said that Inara refuses this very key."""

@@ -132,7 +132,7 @@ async def test_a_message_at_its_limits_is_taken(client: Client, body: object) ->
         (NOBODY | {"embeds": [{"title": "t"}] * 11}, "embeds"),
         (NOBODY | {"embeds": {"title": "t"}}, "embeds"),
         (NOBODY | {"embeds": ["t"]}, "embeds"),
-        (NOBODY | {"embeds": [{"description": "d" * 3001}] * 2}, "embeds"),
+        (NOBODY | {"embeds": [{"description": "d" * 3000}, {"title": "t", "description": "d" * 3000}]}, "embeds"),
         (embed(title="t" * 257), "embeds.0.title"),
         (embed(description="d" * 4097), "embeds.0.description"),
         (embed(title="t", footer={"text": "f" * 2049}), "embeds.0.footer.text"),
@@ -270,6 +270,16 @@ async def test_a_global_wait_is_for_everyone(client: Client) -> None:
     assert len(client.discord.violations) == 1
     client.time.now += 1.5
     assert (await client.post(url=client.discord.webhook("other"))).status == 200
+
+
+async def test_who_waits_for_everyone_has_the_whole_webhook_left(client: Client) -> None:
+    await client.post()
+    client.discord.webhook("other")
+    client.discord.inject(faults.discord_wait(Scope.GLOBAL, 9.0), webhook="other")
+    await client.post(url=client.discord.webhook("other"))
+    client.time.now += 2.0
+    headers = (await client.post()).headers
+    assert (headers["X-RateLimit-Remaining"], headers["X-RateLimit-Reset-After"]) == ("5", "0.000")
 
 
 async def test_cloudflare_blocks_everyone_with_a_page_and_without_via(client: Client) -> None:
