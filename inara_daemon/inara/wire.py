@@ -107,7 +107,7 @@ def decode(status: int, body: bytes, *, count: int, key: Secret, retry_after: fl
         return Outage(f"HTTP {status} without a usable answer", retry_after)
     text = _clean(header.get("eventStatusText"), key)
     if code not in {200, 202, 204}:
-        return Refusal(_refusal_kind(code, text), text or f"eventStatus {code}", retry_after)
+        return Refusal(_refusal_kind(code, header.get("eventStatusText")), text or f"eventStatus {code}", retry_after)
     events = document.get("events")
     found = events if isinstance(events, list) else []
     return _read_events(found, count, key, retry_after)
@@ -125,10 +125,11 @@ def _code(holder: object) -> int | None:
     return _number(value)
 
 
-def _refusal_kind(code: int, text: str) -> RefusalKind:
+def _refusal_kind(code: int, text: object) -> RefusalKind:
+    """Why the batch was refused, by the words as they came: masking the key first might hide them."""
     if code == 400:  # noqa: PLR2004 - the only one that was ever seen
         for part, kind in _REFUSAL_TEXTS:
-            if part in text.lower():
+            if part in str(text).lower():
                 return kind
     return RefusalKind.UNKNOWN
 
@@ -141,7 +142,7 @@ def _read_events(events: Sequence[object], count: int, key: Secret, retry_after:
         index = _number(event.get("eventCustomID"))
         index = position if index is None else index
         code, text = _code(event), _clean(event.get("eventStatusText"), key)
-        if code is not None and code >= 400 and _refusal_kind(400, text) is RefusalKind.LIMITED:  # noqa: PLR2004
+        if code is not None and code >= 400 and _refusal_kind(400, event.get("eventStatusText")) is RefusalKind.LIMITED:  # noqa: PLR2004
             # Never seen there, but going on would cost an hour if it meant what it says.
             return Refusal(RefusalKind.LIMITED, text, retry_after)
         outcome = _outcome(code, text, event.get("eventData"))

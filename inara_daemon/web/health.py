@@ -61,10 +61,10 @@ def application(health: Health) -> web.Application:
 
 async def serve(health: Health, host: str, port: int) -> web.AppRunner:
     """Serve until `cleanup` is called on what is returned. Raises OSError if the address can't be used."""
-    runner = web.AppRunner(application(health), access_log=None, handle_signals=False)
+    runner = web.AppRunner(application(health), access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, shutdown_timeout=1.0).start()
+        await web.TCPSite(runner, host, port).start()
     except OSError:
         await runner.cleanup()
         raise

@@ -396,7 +396,7 @@ async def test_a_hanging_request_ends_when_the_client_goes(client: Client) -> No
         await arrived.wait()
         assert not waiting.done()
         waiting.cancel()
-        while asyncio.all_tasks() - idle:  # noqa: ASYNC110 - a turn of the loop, no time
+        while asyncio.all_tasks() - idle:
             await asyncio.sleep(0)
         assert (await client.search("Alpha"))["header"]["eventStatus"] == 200
 
