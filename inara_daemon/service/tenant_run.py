@@ -29,6 +29,7 @@ DATABASE_BACKOFF = (5.0, 15.0, 60.0, 300.0, 900.0)
 """Seconds until a tenant's database is tried again; the last one repeats until the run's deadline."""
 _NAP_SECONDS = 10.0
 """A waiting run looks up at least this often: for its deadline, whatever the clock does, and to show that it lives."""
+_TALLY_SECONDS = 2.0
 _SCHEDULED = frozenset({RunReason.CRON, RunReason.CATCH_UP, RunReason.FIRST, RunReason.RELOAD})
 _WORTH_WAITING_FOR = frozenset(
     {DatabaseFailure.LOCKED, DatabaseFailure.UNREACHABLE, DatabaseFailure.FULL, DatabaseFailure.REFUSED}
@@ -74,6 +75,7 @@ class TenantRun:
     fingerprint: str
     roster: Roster = field(default_factory=lambda: Roster({}))
     records: dict[str, Record] = field(default_factory=dict)
+    _tally_at: float = 0.0
     _troubles: set[str] = field(default_factory=set)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _line: Line | None = None
@@ -216,6 +218,11 @@ class TenantRun:
         await self._save_tally()
 
     async def _save_tally(self) -> None:
+        """Let others see how far the run is, now and then."""
+        now = asyncio.get_running_loop().time()
+        if now < self._tally_at:
+            return
+        self._tally_at = now + _TALLY_SECONDS
         counts = self.counts()
         async with self.services.state.write() as connection:
             await runs.save_tally(connection, self.run.id, counts)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -149,15 +149,28 @@ class TenantDatabase:
         for start in range(0, len(ordered), _ROWS_A_STATEMENT):
             part = ordered[start : start + _ROWS_A_STATEMENT]
             self._refuse_missing_file()
-            async with read_transaction(self._engine) as connection:
-                events = await _events_of(connection, part)
-            async with write_transaction(self._engine) as connection:
-                await connection.execute(_UPDATE, [_parameters(write, events) for write in part])
-                await connection.execute(self._insert, [_parameters(write, events) for write in part])
-                for names in _chunks([write.name for write in part]):
-                    rows = await connection.execute(select(_cmdr.c.name).where(_cmdr.c.name.in_(names)))
-                    written.update(rows.scalars())
+            written |= await self._write(part)
+            missing = [write for write in part if write.name not in written]
+            if missing:  # the event known may be gone, and another one still there
+                async with read_transaction(self._engine) as connection:
+                    events = await _newest_events(connection, [write.name for write in missing])
+                again = [replace(write, event_id=events[write.name]) for write in missing if write.name in events]
+                written |= await self._write(again)
         return Applied(frozenset(written), frozenset(write.name for write in ordered) - written)
+
+    async def _write(self, writes: Sequence[RosterWrite]) -> set[str]:
+        """One short write transaction; the names that have a row afterwards."""
+        if not writes:
+            return set()
+        rows = [_parameters(write) for write in writes]
+        found: set[str] = set()
+        async with write_transaction(self._engine) as connection:
+            await connection.execute(_UPDATE, rows)
+            await connection.execute(self._insert, rows)
+            for names in _chunks([write.name for write in writes]):
+                there = await connection.execute(select(_cmdr.c.name).where(_cmdr.c.name.in_(names)))
+                found.update(there.scalars())
+        return found
 
     @property
     def _insert(self) -> postgresql.Insert | sqlite.Insert:
@@ -192,25 +205,20 @@ async def _names_between(connection: AsyncConnection, after: int, end: int | Non
     return [Spelling(name, event_id) for name, event_id in await connection.execute(statement)]
 
 
-async def _events_of(connection: AsyncConnection, writes: Sequence[RosterWrite]) -> dict[str, int]:
-    """An event that still carries each name: the one known, else any; a scan, so outside of the write transaction."""
+async def _newest_events(connection: AsyncConnection, names: Sequence[str]) -> dict[str, int]:
+    """The newest event that carries each name; may scan the table, so never in a write transaction."""
     found: dict[str, int] = {}
-    for part in _chunks([write.name for write in writes]):
-        ids = [write.event_id for write in writes if write.name in set(part)]
-        known = await connection.execute(select(_event.c.cmdr, _event.c.id).where(_event.c.id.in_(ids)))
-        found.update({name: event_id for name, event_id in known if name is not None})
-    missing = [write.name for write in writes if write.name not in found]
-    for part in _chunks(missing):
+    for part in _chunks(names):
         statement = select(_event.c.cmdr, func.max(_event.c.id)).where(_event.c.cmdr.in_(part))
         rows = await connection.execute(statement.group_by(_event.c.cmdr))
         found.update((name, event_id) for name, event_id in rows)
     return found
 
 
-def _parameters(write: RosterWrite, events: Mapping[str, int]) -> dict[str, object]:
+def _parameters(write: RosterWrite) -> dict[str, object]:
     return {
         "p_name": write.name,
-        "p_event_id": events.get(write.name, -1),
+        "p_event_id": write.event_id,
         "p_squadron_known": int(write.row.squadron_known),
         **{f"p_{column}": write.row.values.get(column) for column in COLUMNS},
     }

@@ -6,9 +6,11 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from pydantic import TypeAdapter
 from sqlalchemy import RowMapping, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from inara_daemon.answers import Update
@@ -128,8 +130,7 @@ async def write_ahead(
     connection: AsyncConnection, tenant_id: str, run_id: int, updates: Sequence[Update], now: datetime
 ) -> None:
     """Remember a reply as a whole: memory, changes not yet applied, and the rows to write."""
-    for item in updates:
-        await _save_record(connection, tenant_id, item)
+    await _save_records(connection, tenant_id, updates)
     changes = [
         {
             "tenant_id": tenant_id,
@@ -169,9 +170,20 @@ async def write_ahead(
         await connection.execute(insert(roster_write), writes)
 
 
-async def _save_record(connection: AsyncConnection, tenant_id: str, item: Update) -> None:
+async def _save_records(connection: AsyncConnection, tenant_id: str, updates: Sequence[Update]) -> None:
+    """All in one statement each, for those with a snapshot and for those whose snapshot stays as it is."""
+    found = [_columns(tenant_id, item) | _snapshot_columns(item.snapshot) for item in updates if item.snapshot]
+    others = [_columns(tenant_id, item) for item in updates if item.snapshot is None]
+    for rows in (found, others):
+        if rows:
+            await connection.execute(_upsert(connection.dialect.name, tuple(rows[0])), rows)
+
+
+def _columns(tenant_id: str, item: Update) -> dict[str, object]:
     record = item.record
-    values: dict[str, object] = {
+    return {
+        "tenant_id": tenant_id,
+        "key": item.key,
         "standing": None if record.standing is None else record.standing.value,
         "answered_request": record.answered_request,
         "answered_at": record.answered_at,
@@ -179,13 +191,17 @@ async def _save_record(connection: AsyncConnection, tenant_id: str, item: Update
         "due_at": record.due_at,
         "last_event_id": record.last_event_id,
     }
-    if item.snapshot is not None:
-        values["user_id"] = item.snapshot.user_id
-        values["snapshot"] = _SNAPSHOT.dump_json(item.snapshot).decode()
-    where = (commander.c.tenant_id == tenant_id, commander.c.key == item.key)
-    changed = await connection.execute(update(commander).where(*where).values(values))
-    if changed.rowcount == 0:
-        await connection.execute(insert(commander).values(tenant_id=tenant_id, key=item.key, **values))
+
+
+def _snapshot_columns(snapshot: Snapshot) -> dict[str, object]:
+    return {"user_id": snapshot.user_id, "snapshot": _SNAPSHOT.dump_json(snapshot).decode()}
+
+
+@lru_cache
+def _upsert(dialect: str, columns: tuple[str, ...]) -> sqlite.Insert | postgresql.Insert:
+    statement: sqlite.Insert | postgresql.Insert = (sqlite if dialect == "sqlite" else postgresql).insert(commander)
+    changed = {name: statement.excluded[name] for name in columns if name not in {"tenant_id", "key"}}
+    return statement.on_conflict_do_update(index_elements=["tenant_id", "key"], set_=changed)
 
 
 async def save_snapshot(connection: AsyncConnection, tenant_id: str, key: str, snapshot: Snapshot) -> None:
