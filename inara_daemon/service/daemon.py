@@ -184,7 +184,8 @@ class Daemon:
         if self._engine is None or self.health.state != "leading":
             return self.health.state
         tasks = self._engine.supervisor.tasks
-        parts = [f"{len(self._engine.tenants.tenants)} tenants"]
+        count = len(self._engine.tenants.tenants)
+        parts = [f"{count} tenant{'' if count == 1 else 's'}"]
         running = {tenant_id: task.current.counts() for tenant_id, task in tasks.items() if task.current is not None}
         if running:
             answered = sum(counts["answered"] for counts in running.values())

@@ -21,7 +21,7 @@ class Systemd:
 
     def ready(self, status: str) -> None:
         """The service has started, or has reloaded."""
-        self._send(f"READY=1\nSTATUS={status}")
+        self._send(f"READY=1\nSTATUS={_line(status)}")
 
     def reloading(self) -> None:
         """The service reads its configuration again."""
@@ -30,11 +30,11 @@ class Systemd:
 
     def stopping(self, status: str) -> None:
         """The service is on its way out."""
-        self._send(f"STOPPING=1\nSTATUS={status}")
+        self._send(f"STOPPING=1\nSTATUS={_line(status)}")
 
     def status(self, text: str) -> None:
         """What `systemctl status` shows: one line."""
-        self._send(f"STATUS={text}")
+        self._send(f"STATUS={_line(text)}")
 
     def keep_alive(self) -> None:
         """The service makes progress."""
@@ -52,9 +52,14 @@ class Systemd:
             return  # a full or vanished socket must not harm the service
 
 
+def _line(text: str) -> str:
+    """One line: what follows a line break would be another message to systemd."""
+    return " ".join(text.split())
+
+
 def _watchdog_seconds(environ: Mapping[str, str]) -> float | None:
     """The unit's WatchdogSec, or None if it is meant for another process or not set."""
     microseconds = environ.get("WATCHDOG_USEC", "")
     if not microseconds.isdigit() or environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
-    return int(microseconds) / 1_000_000
+    return int(microseconds) / 1_000_000 or None
