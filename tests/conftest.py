@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 import asyncpg
 import pytest
@@ -13,6 +14,7 @@ import structlog
 from hypothesis import settings
 
 from tests.postgres import Postgres, postgres
+from tests.virtual_time import loop_factories
 
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("dev", deadline=None)
@@ -21,6 +23,11 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 _OURS = ("INARA_", "VALK_", "XDG_STATE_HOME", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_")
 _KEPT = ("INARA_DAEMON_TEST_",)
 _numbers = itertools.count(1)
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Tests marked `virtual_time` run on a loop where waiting costs nothing."""
+    return loop_factories(virtual=item.get_closest_marker("virtual_time") is not None)
 
 
 @pytest.fixture(autouse=True)
