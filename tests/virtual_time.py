@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from typing import Any
 
 import aiosqlite.core
+import pytest
 import time_machine
 
 from inara_daemon.clock import Clock
@@ -26,9 +27,10 @@ _BOOTED_SECONDS_AGO = 5_000.0
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """An event loop whose `time` is virtual."""
+    """An event loop whose `time` is virtual; `grace` in real seconds is what sockets get before each jump."""
 
-    def __init__(self) -> None:
+    def __init__(self, grace: float = GRACE_SECONDS) -> None:
+        self.grace = grace
         self.in_flight: set[asyncio.Future[Any]] = set()
         self.seconds = 0.0
         self.followers: list[Callable[[float], None]] = []
@@ -64,7 +66,7 @@ class _JumpingSelector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> Any:
         if timeout is None or timeout <= 0:
             return super().select(timeout)
-        happened = super().select(GRACE_SECONDS)
+        happened = super().select(self._loop.grace)
         if not happened and not self._loop.in_flight:
             self._loop.jump(timeout)
         return happened
@@ -104,7 +106,14 @@ def virtual_clock(boot_id: str = "boot-1") -> Clock:
     return Clock(now=lambda: datetime.now(UTC), boottime=lambda: loop.time() + _BOOTED_SECONDS_AGO, boot_id=boot_id)
 
 
-def loop_factories(*, virtual: bool) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """For pytest-asyncio's hook."""
+def lonely_loop() -> VirtualTimeLoop:
+    """A loop without sockets: no jump waits for them."""
+    return VirtualTimeLoop(grace=0.0)
+
+
+def loop_factories(marker: pytest.Mark | None) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """For pytest-asyncio's hook: the loop that `virtual_time`, or `virtual_time(sockets=False)`, asks for."""
     aiosqlite.core.SimpleQueue = _WatchedQueue  # type: ignore[attr-defined]
-    return {"virtual": VirtualTimeLoop} if virtual else {"real": asyncio.new_event_loop}
+    if marker is None:
+        return {"real": asyncio.new_event_loop}
+    return {"virtual": VirtualTimeLoop if marker.kwargs.get("sockets", True) else lonely_loop}

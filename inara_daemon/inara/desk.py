@@ -124,11 +124,8 @@ class Desk:
             await self._serve_one()
 
     def _wait(self) -> float:
-        keys = {line.fingerprint for line in self._lines if self._is_served(line)}
+        keys = {line.fingerprint for line in self._lines if _may_have(line, self._budget.requests + 1)}
         return min((self.next_request_in(key) for key in keys), default=_LONGEST_NAP_SECONDS)
-
-    def _is_served(self, line: Line) -> bool:
-        return bool(line.wanted) and (line.last_request is None or self._budget.requests < line.last_request)
 
     async def _nap(self, seconds: float) -> None:
         self._changed.clear()
@@ -144,7 +141,7 @@ class Desk:
         grant = await self._grant()
         if grant is None:
             return
-        batch = None if self._stopping else self._pick()
+        batch = None if self._stopping else self._pick(grant)
         if batch is None:
             await self._settle(grant, sent=False)
             return
@@ -183,10 +180,12 @@ class Desk:
         except Exception as error:  # noqa: BLE001 - memory knows; the next grant needs a write that works
             _log.warning("budget_unsettled", error=str(error))
 
-    def _pick(self) -> Batch | None:
+    def _pick(self, grant: Grant) -> Batch | None:
         """Fill a batch for the key whose tenant is next in turn, a name of each tenant at a time."""
         served = [
-            line for line in self._lines if self._is_served(line) and self._pauses.wait_seconds(line.fingerprint) == 0
+            line
+            for line in self._lines
+            if _may_have(line, grant.number) and self._pauses.wait_seconds(line.fingerprint) == 0
         ]
         if not served:
             return None
@@ -302,3 +301,8 @@ class Desk:
             await pausing
         except Exception as error:  # noqa: BLE001 - the store's own exceptions are unknown here
             _log.error("pause_unsaved", error=str(error))
+
+
+def _may_have(line: Line, request: int) -> bool:
+    """Whether a request may be spent on this line: it waits for somebody, and its share of the night allows it."""
+    return bool(line.wanted) and (line.last_request is None or request <= line.last_request)

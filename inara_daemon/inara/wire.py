@@ -135,18 +135,21 @@ def _refusal_kind(code: int, text: object) -> RefusalKind:
 
 
 def _read_events(events: Sequence[object], count: int, key: Secret, retry_after: float | None) -> Reply:
+    """Match on the echoed id, else on the position: results come in the order sent, but only if none is missing."""
     outcomes: dict[int, Outcome] = {}
+    in_order = len(events) == count
     for position, event in enumerate(events):
         if not isinstance(event, dict):
             continue
         index = _number(event.get("eventCustomID"))
-        index = position if index is None else index
+        if index is None and in_order:
+            index = position
         code, text = _code(event), _clean(event.get("eventStatusText"), key)
         if code is not None and code >= 400 and _refusal_kind(400, event.get("eventStatusText")) is RefusalKind.LIMITED:  # noqa: PLR2004
             # Never seen there, but going on would cost an hour if it meant what it says.
             return Refusal(RefusalKind.LIMITED, text, retry_after)
         outcome = _outcome(code, text, event.get("eventData"))
-        if outcome is not None and 0 <= index < count:
+        if outcome is not None and index is not None and index < count:
             outcomes.setdefault(index, outcome)
     return Answers(outcomes)
 
