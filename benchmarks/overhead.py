@@ -16,6 +16,7 @@ import aiosqlite
 
 from inara_daemon.cli.place import Place, read_tenants
 from inara_daemon.sandbox.backend import make_tenant_database
+from inara_daemon.service.duty import Duty
 from inara_daemon.service.engine import Engine
 from inara_daemon.store.state import runs
 from inara_daemon.store.state.lock import engine_lock
@@ -110,7 +111,7 @@ async def engine(url: str, names: Sequence[str], folder: Path) -> tuple[float, i
     async with place.house(place.settings()) as house:
         lock = engine_lock(house.state)
         assert await lock.acquire()
-        running = Engine(house, read_tenants(house.settings), on_schedule=True)
+        running = Engine(house, read_tenants(house.settings), Duty.SCHEDULE)
         began = time.perf_counter()
         await running.start()
         while True:

@@ -12,6 +12,14 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """A point of time as it can be stored: `seconds` of CLOCK_BOOTTIME in the boot named by `boot_id`."""
+
+    boot_id: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Clock:
     """The clocks of one host.
 
@@ -22,6 +30,14 @@ class Clock:
     now: Callable[[], datetime]
     boottime: Callable[[], float]
     boot_id: str
+
+    def moment(self, seconds: float) -> Moment:
+        """The moment `seconds` from now."""
+        return Moment(self.boot_id, self.boottime() + seconds)
+
+    def here(self, until: Moment, seconds: float) -> Moment:
+        """The end of a wait of `seconds` in this boot; after a reboot it begins anew, as nothing tells how long ago."""
+        return until if until.boot_id == self.boot_id else self.moment(seconds)
 
 
 def system_clock() -> Clock:

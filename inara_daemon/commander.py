@@ -213,6 +213,8 @@ def identify(searched: str, profile: Profile, known_user_id: int | None) -> Iden
 def merge(previous: Snapshot | None, profile: Profile, now: datetime) -> Snapshot:
     """What is known after this reply: what it lacks stays as it was."""
     before = previous or Snapshot()
+    if profile.user_id is not None and before.user_id not in {None, profile.user_id}:
+        before = replace(before, squadron_absent_since=None)  # how long somebody else was in no squadron says nothing
     merged = replace(
         before,
         user_id=before.user_id if profile.user_id is None else profile.user_id,

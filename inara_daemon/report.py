@@ -296,6 +296,7 @@ _PROBLEM_TITLES: Mapping[str, str] = {
     "unknown_refusal": "Refused for an unknown reason",
     "incomplete": "Not everyone was covered",
     "bug": "A bug in the daemon",
+    "state": "The daemon's own database",
     "name_rejected": "Names that Inara refuses",
     "name_unanswered": "Names that Inara did not answer",
     "name_too_long": "Names too long for the table",

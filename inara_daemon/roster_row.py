@@ -53,9 +53,9 @@ def row_of(snapshot: Snapshot) -> RosterRow:
     )
 
 
-def snapshot_of(row: Mapping[str, str | None]) -> Snapshot:
-    """What a stored row tells of a commander whom the daemon has no memory of."""
-    texts = {column: value.strip() for column, value in row.items() if value is not None and value.strip()}
+def snapshot_of(row: Mapping[str, object]) -> Snapshot:
+    """What a stored row tells of a commander whom the daemon has no memory of; what is no text tells nothing."""
+    texts = {column: value.strip() for column, value in row.items() if isinstance(value, str) and value.strip()}
     name = texts.get("squadron_name")
     return Snapshot(
         ranks={

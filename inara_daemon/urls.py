@@ -24,7 +24,8 @@ _DATABASE_SCHEMES = frozenset(
         "postgresql+asyncpg",
     }
 )
-_HOST_NAME = re.compile(r"[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?")
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _HOST_PORT = re.compile(r"(?:\[(?P<ipv6>[^\]]*)\]|(?P<host>[^:\[\]]*))(?::(?P<port>[0-9]{1,5}))?")
 _WEBHOOK_PATH = re.compile(r"/api/(?:v[0-9]+/)?webhooks/[0-9]+/(?P<token>[A-Za-z0-9_-]+)")
 _LOGIN = re.compile(r"[^:/]*(?::[^@]*)?@")

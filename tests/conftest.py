@@ -27,7 +27,7 @@ _numbers = itertools.count(1)
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Tests marked `virtual_time` run on a loop where waiting costs nothing."""
-    return loop_factories(item.get_closest_marker("virtual_time"))
+    return loop_factories(virtual=item.get_closest_marker("virtual_time") is not None)
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,8 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass, field
+from contextlib import ExitStack, asynccontextmanager, closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from inara_daemon.sandbox.backend import make_tenant_database
 from inara_daemon.sandbox.discord import SandboxDiscord
 from inara_daemon.sandbox.inara import SandboxInara
 from inara_daemon.sandbox.world import World
+from inara_daemon.service.duty import Duty
 from inara_daemon.service.engine import Engine, House
 from inara_daemon.store.state.lock import engine_lock
+from tests.virtual_time import VirtualTimeLoop, following_wall_clock, virtual_clock
 
 RATE = 1_200
 """Requests a minute on the stage: an interval of 52 ms."""
@@ -33,6 +35,9 @@ class Stage:
     discord: SandboxDiscord
     inara_url: str
     discord_url: str
+    rate: float = RATE
+    boot_id: str | None = None
+    """Of the virtual clock; None: the house has the system's."""
     tenants: list[dict[str, Any]] = field(default_factory=list)
     extra: dict[str, str] = field(default_factory=dict)
 
@@ -60,7 +65,7 @@ class Stage:
         return {
             "INARA_DAEMON_INARA_URL": self.inara_url,
             "INARA_DAEMON_APP_NAME": "Stage",
-            "INARA_DAEMON_REQUESTS_PER_MINUTE": str(RATE),
+            "INARA_DAEMON_REQUESTS_PER_MINUTE": str(self.rate),
             "INARA_DAEMON_WEBHOOK_HOSTS": self.discord_url.removeprefix("http://"),
             "INARA_DAEMON_TENANT_FILE": str(self.folder / "tenant.json"),
             "INARA_DAEMON_DB_ROOT": str(self.folder),
@@ -74,15 +79,15 @@ class Stage:
         """The state database of this stage, with logs as the daemon sets them up."""
         place = Place(self.environ, None)
         async with place.house(place.settings(), quiet=False) as house:
-            yield house
+            yield house if self.boot_id is None else replace(house, clock=virtual_clock(self.boot_id))
 
     @asynccontextmanager
-    async def engine(self, *, on_schedule: bool = True) -> AsyncIterator[Engine]:
+    async def engine(self, duty: Duty = Duty.SCHEDULE) -> AsyncIterator[Engine]:
         """The daemon's engine at work on this stage."""
         async with self.house() as house:
             lock = engine_lock(house.state)
             assert await lock.acquire()
-            engine = Engine(house, read_tenants(house.settings), on_schedule=on_schedule)
+            engine = Engine(house, read_tenants(house.settings), duty)
             try:
                 await engine.start()
                 yield engine
@@ -108,14 +113,20 @@ class Stage:
 
 @asynccontextmanager
 async def open_stage(folder: Path, world: World, *, rate: float = RATE) -> AsyncIterator[Stage]:
-    """A stage with its stand-ins running."""
-    inara, discord = SandboxInara(world, rate_per_minute=rate), SandboxDiscord()
-    inara_url, discord_url = await inara.start(), await discord.start()
-    try:
-        yield Stage(folder, inara, discord, inara_url, discord_url)
-    finally:
-        await inara.stop()
-        await discord.stop()
+    """A stage with its stand-ins running; on a virtual loop the house, the stand-ins and the wall clock follow it."""
+    loop = asyncio.get_running_loop()
+    inara = SandboxInara(world, rate_per_minute=rate, clock=loop.time)
+    discord = SandboxDiscord(clock=loop.time)
+    with ExitStack() as stack:
+        virtual = isinstance(loop, VirtualTimeLoop)
+        if virtual:
+            stack.enter_context(following_wall_clock())
+        inara_url, discord_url = await inara.start(), await discord.start()
+        try:
+            yield Stage(folder, inara, discord, inara_url, discord_url, rate, "boot-1" if virtual else None)
+        finally:
+            await inara.stop()
+            await discord.stop()
 
 
 def rows(path: Path) -> dict[str, dict[str, Any]]:

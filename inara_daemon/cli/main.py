@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import io
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -21,7 +23,11 @@ _NOT_OURS_TO_MEND = frozenset({DatabaseFailure.LOCKED, DatabaseFailure.UNREACHAB
 """What may pass by itself, so that a service manager should try again."""
 
 _tenants_option = click.option(
-    "--tenants", "tenants_file", type=click.Path(path_type=Path), metavar="FILE", help="The tenant.json to read."
+    "--tenants",
+    "tenants_file",
+    type=click.Path(path_type=Path, readable=False),
+    metavar="FILE",
+    help="The tenant.json to read.",
 )
 _tenant_option = click.option("--tenant", "tenant_ids", multiple=True, metavar="ID", help="Only this tenant.")
 
@@ -155,4 +161,18 @@ def _conclude(work: Callable[[Place], Coroutine[Any, Any, int]], place: Place) -
 
 def main() -> None:
     """The entry point."""
-    cli(prog_name="python -m inara_daemon")
+    _make_streams_usable()
+    try:
+        cli(prog_name="python -m inara_daemon")
+    except OSError as error:  # a full disk behind the output, as a rule
+        click.echo(f"The output can't be written: {os.strerror(error.errno or errno.EIO)}", err=True)
+        sys.exit(Exit.TROUBLE)
+
+
+def _make_streams_usable() -> None:
+    """Whatever the shell gave us: closed streams swallow, and a name that a locale can't write loses its letters."""
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for good
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")

@@ -74,7 +74,8 @@ def read_tenants(settings: Settings) -> Tenants:
         raise ConfigurationError([Problem(str(path), "does not exist", hint)]) from None
     except OSError as error:
         what = f"can't be read ({os.strerror(error.errno or 0)})"
-        raise ConfigurationError([Problem(str(path), what, "this user needs read access to it")]) from None
+        hint = "it must be a file" if path.is_dir() else "this user needs read access to it"
+        raise ConfigurationError([Problem(str(path), what, hint)]) from None
     try:
         return parse_tenants(text, settings)
     except ConfigurationError as error:
@@ -85,10 +86,13 @@ def read_tenants(settings: Settings) -> Tenants:
 def state_url(settings: Settings, environ: Mapping[str, str]) -> URL:
     """The state database's URL. Raises ConfigurationError if this user may not use it, DatabaseError for a bad URL."""
     location = state_location(settings, environ, Path.exists)
-    if not isinstance(location, Path):
-        return resolve_url(location, Path.cwd())
-    _refuse_foreign_state(location)
-    return URL.create("sqlite+aiosqlite", database=str(location.absolute()))
+    if isinstance(location, Path):
+        url = URL.create("sqlite+aiosqlite", database=str(location.absolute()))
+    else:
+        url = resolve_url(location, Path.cwd())
+    if url.drivername.startswith("sqlite"):
+        _refuse_foreign_state(Path(str(url.database)))
+    return url
 
 
 def state_exists(url: URL) -> bool:

@@ -17,6 +17,8 @@ from inara_daemon.settings import Settings
 from inara_daemon.store.state.lock import engine_lock
 from inara_daemon.web import health as web
 
+STOP_SECONDS = 40.0
+"""Less than the unit's TimeoutStopSec, after which systemd would kill without a word."""
 _log = structlog.get_logger("inara_daemon.run")
 
 
@@ -34,8 +36,7 @@ async def run_daemon(place: Place) -> int:
             serve_web=lambda health: _serve_web(settings, health),
         )
         _turn_signals_into_calls(daemon)
-        await daemon.run()
-    return Exit.WELL
+        return Exit.WELL if await daemon.run() else Exit.TROUBLE
 
 
 def _turn_signals_into_calls(daemon: Daemon) -> None:
@@ -49,11 +50,18 @@ def _turn_signals_into_calls(daemon: Daemon) -> None:
             _log.warning("stop_forced", signal=name, action="leaving at once")
             os._exit(Exit.TROUBLE)
         _log.info("stop_asked", signal=name)
+        loop.call_later(STOP_SECONDS, _leave_at_once)
         daemon.stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number.name)
     loop.add_signal_handler(signal.SIGHUP, daemon.reload)
+
+
+def _leave_at_once() -> None:
+    """The last bound: whatever still waits is named and left."""
+    _log.error("stop_abandoned", left=sorted(task.get_name() for task in asyncio.all_tasks()), seconds=STOP_SECONDS)
+    os._exit(Exit.TROUBLE)
 
 
 async def _serve_web(settings: Settings, health: Health) -> Callable[[], Awaitable[None]]:

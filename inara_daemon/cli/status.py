@@ -9,7 +9,7 @@ from inara_daemon.cli.exits import Exit
 from inara_daemon.cli.place import Place, read_tenants, state_exists, state_url
 from inara_daemon.cli.screen import console, duration, moment, plain, table
 from inara_daemon.inara.budget import Budget
-from inara_daemon.inara.pauses import EVERY_KEY, Pauses
+from inara_daemon.inara.pauses import EVERY_KEY, OUTAGE, Pauses
 from inara_daemon.service.engine import REQUEST_SECONDS, House
 from inara_daemon.service.schedule import Timetable
 from inara_daemon.settings import Settings
@@ -97,7 +97,7 @@ async def _print_budget(house: House, settings: Settings) -> None:
         "the next may leave now" if wait == 0 else f"the next may leave in {duration(wait)}",
     )
     for pause in pauses.all_in_force():
-        who = "every key" if pause.scope == EVERY_KEY else f"key {pause.scope}"
+        who = "every key" if pause.scope in {EVERY_KEY, OUTAGE} else f"key {pause.scope}"
         seconds = pauses.wait_seconds(pause.scope)
         until = (
             "until the key changes"

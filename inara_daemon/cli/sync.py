@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+import click
 from rich.live import Live
 from rich.text import Text
 
@@ -15,7 +16,6 @@ from inara_daemon.cli.screen import console, duration, moment, plain
 from inara_daemon.report import words
 from inara_daemon.service.engine import House
 from inara_daemon.service.errand import Errand, HeldError, Progress
-from inara_daemon.settings import ConfigurationError, Problem
 from inara_daemon.store.state import roster as memory
 from inara_daemon.store.state import runs
 from inara_daemon.store.state.outbox import MessageStatus
@@ -36,6 +36,9 @@ async def sync_now(place: Place, *, tenant_ids: Sequence[str], names: Sequence[s
     arguments = {"tenants": chosen, "names": list(names) or None}
     async with place.house(settings) as house:
         console.print("state", plain(house.state.place))
+        show_skipped(tenants)
+        if not chosen:
+            return Exit.TROUBLE
         try:
             async with Errand(house, tenants) as errand:
                 with Live(console=console, refresh_per_second=4, transient=True) as live:
@@ -49,14 +52,18 @@ async def sync_now(place: Place, *, tenant_ids: Sequence[str], names: Sequence[s
 
 
 def choose(tenants: Tenants, ids: Sequence[str]) -> list[str]:
-    """The tenants asked for, or all. Raises ConfigurationError for an id that isn't there."""
+    """The tenants asked for, or all. Raises click.BadParameter for an id that isn't there."""
     known = [tenant.id for tenant in tenants.tenants]
-    unknown = [
-        Problem("--tenant", f"{name} is no tenant", f"known: {', '.join(known)}") for name in ids if name not in known
-    ]
+    unknown = [name for name in ids if name not in known]
     if unknown:
-        raise ConfigurationError(unknown)
+        raise click.BadParameter(f"no tenant {', '.join(unknown)}; known: {', '.join(known)}", param_hint="--tenant")
     return list(dict.fromkeys(ids)) or known
+
+
+def show_skipped(tenants: Tenants) -> None:
+    """Nobody is left out in silence."""
+    for skipped in tenants.skipped:
+        console.print("note:", plain(f"tenant {skipped.label} is skipped: it {skipped.reason}"), style="yellow")
 
 
 def progress_line(progress: Progress) -> Text:
@@ -71,6 +78,13 @@ def progress_line(progress: Progress) -> Text:
     wait = progress.values.get("next_request_in")
     who = "" if progress.leading else "  (served by the running daemon)"
     return plain(f"{line}   next request in {wait:.0f} s{who}" if wait is not None else f"{line}{who}")
+
+
+def show_problems(result: Mapping[str, Any]) -> int:
+    """Name the tenants that could not be served."""
+    for tenant_id, problem in result["problems"].items():
+        console.print(plain(f"{tenant_id}: not served: {problem}"), style="red")
+    return Exit.TROUBLE if result["problems"] else Exit.WELL
 
 
 def _say_held(house: House, held: HeldError) -> None:
@@ -93,13 +107,17 @@ async def _show_runs(house: House, errand: Errand, result: Mapping[str, Any], na
             continue
         found = found or run.tally.get("names", 0) > 0
         code = max(code, _show_run(run, [(change.name, words(change.change)) for change in changes]))
+    code = max(code, show_problems(result))
     if names and not found:
         console.print("No tenant has events of", plain(", ".join(names)), style="red")
         code = Exit.TROUBLE
     for tenant_id, row in (await errand.reports_delivered(result["runs"], _DELIVERY_SECONDS)).items():
         sent = row["status"] == MessageStatus.SENT.value
-        text = "report delivered" if sent else f"report not delivered yet: {row['status']} {row['error'] or ''}"
+        text = (
+            "report delivered" if sent else f"report not delivered: {row['status']}: {row['error'] or 'not sent yet'}"
+        )
         console.print(plain(f"{tenant_id}: {text}"), style="green" if sent else "yellow")
+        code = max(code, Exit.WELL if sent else Exit.TROUBLE)
     return code
 
 
@@ -124,7 +142,7 @@ def _show_run(run: Run, changes: Sequence[tuple[str, str]]) -> int:
 
 
 def _show_dry_run(result: Mapping[str, Any]) -> int:
-    code = Exit.WELL
+    code = show_problems(result)
     for tenant_id, found in result["tenants"].items():
         console.print(
             plain(f"{tenant_id}: {found['answered']:,} of {found['names']:,} commanders answered; nothing was stored")

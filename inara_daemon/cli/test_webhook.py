@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from inara_daemon.cli.exits import Exit
 from inara_daemon.cli.place import Place, read_tenants
 from inara_daemon.cli.screen import console, plain
-from inara_daemon.cli.sync import choose
+from inara_daemon.cli.sync import choose, show_problems, show_skipped
 from inara_daemon.service.errand import Errand
 from inara_daemon.store.state.outbox import MessageStatus
 from inara_daemon.store.state.requests import RequestKind
@@ -22,6 +22,9 @@ async def send_test_messages(place: Place, *, tenant_ids: Sequence[str]) -> int:
     chosen = choose(tenants, tenant_ids)
     async with place.house(settings) as house:
         console.print("state", plain(house.state.place))
+        show_skipped(tenants)
+        if not chosen:
+            return Exit.TROUBLE
         async with Errand(house, tenants) as errand:
             result = await errand.ask(RequestKind.TEST_WEBHOOK, {"tenants": chosen}, lambda _: None)
             rows = await errand.delivered(result["messages"], _DELIVERY_SECONDS)
@@ -32,4 +35,5 @@ async def send_test_messages(place: Place, *, tenant_ids: Sequence[str]) -> int:
         text = "arrived" if sent else f"{row['status']}: {row['error'] or 'not sent yet'}"
         console.print(plain(f"{tenant_id}: {text}"), style="green" if sent else "red")
     arrived = all(row["status"] == MessageStatus.SENT.value for row in rows.values())
-    return Exit.WELL if arrived and not result["without_webhook"] else Exit.TROUBLE
+    code = show_problems(result)
+    return Exit.TROUBLE if result["without_webhook"] or not arrived else code

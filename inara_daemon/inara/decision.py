@@ -9,7 +9,7 @@ from inara_daemon.inara.wire import Answers, Outage, RefusalKind, Reply
 
 OUTAGE_DELAYS = (0.0, 60.0, 120.0, 300.0, 900.0)
 """Seconds to wait after the first, second ... outage in a row; the last one repeats."""
-LONGEST_RETRY_AFTER = 3_600.0
+LONGEST_RETRY_AFTER = 24 * 3_600.0
 
 
 class Failure(StrEnum):

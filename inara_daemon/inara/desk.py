@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
@@ -11,7 +12,7 @@ import structlog
 
 from inara_daemon.commander import Outcome, Rejected, Unanswered
 from inara_daemon.inara.budget import Budget, Grant
-from inara_daemon.inara.decision import Decision, Failure, Names, decide
+from inara_daemon.inara.decision import LONGEST_RETRY_AFTER, Decision, Failure, Names, decide
 from inara_daemon.inara.line import NIGHT_SPENT, Batch, Line, Served, Stopped, Trouble, fill
 from inara_daemon.inara.pauses import Pauses
 from inara_daemon.inara.wire import Answers, Outage, Refusal, Reply
@@ -23,6 +24,8 @@ READING_PATIENCE_SECONDS = 1.0
 UNANSWERED_TRIES = 3
 _LONGEST_NAP_SECONDS = 10.0
 """The desk looks up at least this often, so that somebody can see that it lives."""
+_SHORTEST_NAP_SECONDS = 0.001
+"""A wait may be too short for a float to tell: never look again at the same instant."""
 _UNWRITABLE_NAP_SECONDS = 5.0
 
 _log = structlog.get_logger("inara_daemon.desk")
@@ -53,26 +56,27 @@ class Desk:
         self._batch_size = batch_size
         self._alive = alive
         self._lines: list[Line] = []
-        self._reading = 0
+        self._readers: list[float] = []
+        self._recent: dict[tuple[str, str], tuple[int, Outcome]] = {}
         self._changed = asyncio.Event()
         self._stopping = False
-        self._outages = 0
-        self._hold_until = 0.0
         self._unwritable = False
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """A tenant is reading its names: a token waits a moment for it."""
-        self._reading += 1
+        """A tenant is reading its names: a token waits a moment for it, and what is answered meanwhile is kept."""
+        until = asyncio.get_running_loop().time() + READING_PATIENCE_SECONDS
+        self._readers.append(until)
         try:
             yield
         finally:
-            self._reading -= 1
+            self._readers.remove(until)
             self._changed.set()
 
     @contextmanager
     def line(self, line: Line) -> Iterator[None]:
         """Stand in line for the length of the block; what is not answered by then is forgotten."""
+        self._serve_recent(line)
         self._lines.append(line)
         self._stop_spent()
         self._changed.set()
@@ -83,7 +87,6 @@ class Desk:
 
     def wake(self) -> None:
         """Look again at once: a pause was lifted."""
-        self._hold_until = 0.0
         self._changed.set()
 
     def stop(self) -> None:
@@ -101,15 +104,9 @@ class Desk:
         """Seconds between two requests."""
         return self._budget.interval
 
-    @property
-    def outage(self) -> bool:
-        """Whether Inara has failed more than once in a row, so that requests are held back."""
-        return self._outages > 1
-
     def next_request_in(self, fingerprint: str) -> float:
         """Seconds until a request with this key could leave; infinite for a refused key."""
-        now = asyncio.get_running_loop().time()
-        return max(self._budget.wait_seconds(), self._pauses.wait_seconds(fingerprint), self._hold_until - now)
+        return max(self._budget.wait_seconds(), self._pauses.wait_seconds(fingerprint))
 
     async def run(self) -> None:
         """Serve until stopped. Nothing is sent while the state database can't be written."""
@@ -119,8 +116,7 @@ class Desk:
             if wait > 0:
                 await self._nap(wait)
                 continue
-            if self._reading and not self._has_full_batch():
-                await self._await_readers()
+            await self._await_readers()
             await self._serve_one()
 
     def _wait(self) -> float:
@@ -129,13 +125,16 @@ class Desk:
 
     async def _nap(self, seconds: float) -> None:
         self._changed.clear()
-        await nap(self._changed, min(seconds, _LONGEST_NAP_SECONDS))
+        await nap(self._changed, min(max(seconds, _SHORTEST_NAP_SECONDS), _LONGEST_NAP_SECONDS))
 
     async def _await_readers(self) -> None:
+        """Let those who were woken a moment ago finish reading, unless the batch is full without them."""
         loop = asyncio.get_running_loop()
-        patience = loop.time() + READING_PATIENCE_SECONDS
-        while self._reading and not self._stopping and loop.time() < patience:
-            await self._nap(patience - loop.time())
+        while not self._stopping and not self._has_full_batch():
+            wait = max(self._readers, default=0.0) - loop.time()
+            if wait <= 0:
+                return
+            await self._nap(wait)
 
     async def _serve_one(self) -> None:
         grant = await self._grant()
@@ -213,35 +212,41 @@ class Desk:
         self._lines = [line for line in self._lines if line not in batch.lines] + served
 
     async def _act(self, batch: Batch, grant: Grant, reply: Reply) -> None:
-        decision = decide(reply, batch=len(batch.names), outages_before=self._outages)
-        self._note_outage(decision, reply)
+        decision = decide(reply, batch=len(batch.names), outages_before=self._pauses.outages)
+        await self._note_outage(decision, reply)
         if isinstance(reply, Answers):
             self._take_turn(batch)
             self._deliver(batch, grant.number, reply)
             await self._remember(self._pauses.worked(batch.fingerprint, self._batch_size))
+            if reply.retry_after:
+                await self._remember(self._pauses.asked_to_wait(min(reply.retry_after, LONGEST_RETRY_AFTER)))
         else:
             if isinstance(reply, Refusal):
                 await self._hold(batch, decision, reply)
             self._tell(batch, grant.number, decision, reply.text)
         self._stop_spent()
 
-    def _note_outage(self, decision: Decision, reply: Reply) -> None:
-        """Count outages in a row, and say when they begin and when they end."""
-        if decision.failure is not Failure.OUTAGE:
-            if self._outages:
-                _log.info("outage_ended", failed_requests=self._outages)
-            self._outages = 0
+    async def _note_outage(self, decision: Decision, reply: Reply) -> None:
+        """Hold everything after an outage, and say when outages begin and when they end."""
+        before = self._pauses.outages
+        if isinstance(reply, Outage):
+            if not before:
+                _log.warning("outage_began", error=reply.text)
+            await self._remember(self._pauses.outage(reply.text, decision.delay))
             return
-        if not self._outages and isinstance(reply, Outage):
-            _log.warning("outage_began", error=reply.text)
-        self._outages += 1
-        self._hold_until = asyncio.get_running_loop().time() + decision.delay
+        if before:
+            _log.info("outage_ended", failed_requests=before)
+        await self._remember(self._pauses.outage_ended())
 
     def _deliver(self, batch: Batch, request: int, answers: Answers) -> None:
         """Hand each answer to every line that waits for the name; who lacks one tries again, three times in all."""
         names = tuple(batch.names)
         answered = {names[index]: outcome for index, outcome in answers.outcomes.items() if index < len(names)}
         self._serve_all(batch, request, answered)
+        if not self._readers:
+            self._recent.clear()
+        else:
+            self._recent.update({(batch.fingerprint, name): (request, outcome) for name, outcome in answered.items()})
         for line in self._lines_of(batch.fingerprint):
             for name in names:
                 spelling = line.wanted.get(name)
@@ -259,6 +264,17 @@ class Desk:
             if mine:
                 line.tell(Served(request, mine))
 
+    def _serve_recent(self, line: Line) -> None:
+        """Who read its names while others were answered need not ask for the same ones again."""
+        served: dict[int, dict[str, Outcome]] = defaultdict(dict)
+        for name in (*line.wanted, *line.fillers):
+            request, outcome = self._recent.get((line.fingerprint, name), (0, None))
+            if outcome is not None and request > line.since:
+                line.take(name)
+                served[request][name] = outcome
+        for request, outcomes in served.items():
+            line.tell(Served(request, outcomes))
+
     def _lines_of(self, fingerprint: str) -> tuple[Line, ...]:
         return tuple(line for line in self._lines if line.fingerprint == fingerprint)
 
@@ -271,7 +287,9 @@ class Desk:
         elif decision.failure is Failure.BAD_KEY:
             pausing = self._pauses.bad_key(batch.fingerprint, refusal.text)
         else:
-            pausing = self._pauses.unknown_refusal(batch.fingerprint, refusal.text, len(batch.names))
+            pausing = self._pauses.unknown_refusal(
+                batch.fingerprint, refusal.text, len(batch.names), refusal.retry_after
+            )
         _log.error("request_refused", failure=decision.failure, key=batch.fingerprint, error=refusal.text)
         await self._remember(pausing)
 

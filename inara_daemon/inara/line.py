@@ -47,12 +47,14 @@ Notice = Served | Stopped | Trouble
 class Line:
     """The names that one run of one tenant waits for, by lookup key, each with the spelling to search.
 
-    `last_request`: the number of the last request that may be spent on this line; None: no limit.
+    `since`: only answers of later requests count. `last_request`: the number of the last request that may be spent on
+    this line; None: no limit.
     """
 
     tenant_id: str
     key: Secret
     fingerprint: str
+    since: int
     last_request: int | None = None
     wanted: dict[str, str] = field(default_factory=dict)
     fillers: dict[str, str] = field(default_factory=dict)

@@ -7,9 +7,13 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
-from inara_daemon.clock import Clock
+from inara_daemon.clock import Clock, Moment
 
 EVERY_KEY = "*"
+OUTAGE = "outage"
+"""The scope of what an outage, or a server that asks for a pause, holds back: every key too, beside a broken limit."""
+
+_OF_ALL = (EVERY_KEY, OUTAGE)
 
 LIMITED_SECONDS = 3_600.0
 LONGEST_LIMITED_SECONDS = 24 * 3_600.0
@@ -21,6 +25,7 @@ LONGEST_UNKNOWN_SECONDS = 6 * 3_600.0
 class PauseReason(StrEnum):
     """Why nothing is sent; the last two concern one key."""
 
+    OUTAGE = "outage"
     LIMITED = "limited"
     NOT_WHITELISTED = "not_whitelisted"
     UNKNOWN_REFUSAL = "unknown_refusal"
@@ -80,13 +85,14 @@ class Pauses:
                 self._unsaved.add(pause.scope)  # it was about another name
                 continue
             if pause.until is not None and pause.boot_id != self._clock.boot_id:
-                pause = replace(pause, boot_id=self._clock.boot_id, until=self._clock.boottime() + (pause.seconds or 0))
+                until = self._clock.here(Moment(pause.boot_id, pause.until), pause.seconds or 0.0)
+                pause = replace(pause, boot_id=until.boot_id, until=until.seconds)
                 self._unsaved.add(pause.scope)
             self._pauses[pause.scope] = pause
 
     def wait_seconds(self, fingerprint: str) -> float:
         """Seconds until this key may be used again as far as pauses go; infinite for a refused key."""
-        return max(self._remaining(EVERY_KEY), self._remaining(fingerprint))
+        return max(self._remaining(scope) for scope in (*_OF_ALL, fingerprint))
 
     def _remaining(self, scope: str) -> float:
         pause = self._pauses.get(scope)
@@ -98,8 +104,13 @@ class Pauses:
 
     def in_force(self, fingerprint: str) -> Pause | None:
         """The pause that holds longest for this key, if one does."""
-        scopes = [scope for scope in (EVERY_KEY, fingerprint) if self._remaining(scope) > 0]
+        scopes = [scope for scope in (*_OF_ALL, fingerprint) if self._remaining(scope) > 0]
         return self._pauses[max(scopes, key=self._remaining)] if scopes else None
+
+    def refused(self, fingerprint: str) -> Pause | None:
+        """The pause of a key that is never to be used again, if it is such a key."""
+        pause = self._pauses.get(fingerprint)
+        return pause if pause is not None and pause.until is None else None
 
     def all_in_force(self) -> tuple[Pause, ...]:
         """Every pause that holds now."""
@@ -109,6 +120,25 @@ class Pauses:
         """How many names the next request with this key may carry at most, after unknown refusals."""
         pause = self._pauses.get(fingerprint)
         return None if pause is None else pause.batch_limit
+
+    @property
+    def outages(self) -> int:
+        """How many requests in a row failed without a usable answer, by whichever engine."""
+        pause = self._pauses.get(OUTAGE)
+        return 0 if pause is None else pause.level
+
+    async def outage(self, text: str, seconds: float) -> Pause:
+        """No usable answer came: hold everything for so long, which may be not at all."""
+        return await self._hold(OUTAGE, PauseReason.OUTAGE, text, seconds, level=self.outages + 1)
+
+    async def asked_to_wait(self, seconds: float) -> Pause:
+        """A usable answer came, with the wish to be left alone for a while."""
+        return await self._hold(OUTAGE, PauseReason.OUTAGE, "Inara asks for a pause", seconds)
+
+    async def outage_ended(self) -> None:
+        """A usable answer came."""
+        if OUTAGE in self._pauses:
+            await self._forget(OUTAGE)
 
     async def limited(self, text: str, retry_after: float | None) -> Pause:
         """The limit was broken: hold everything, as nobody knows whether key, name or address is counted."""
@@ -123,11 +153,12 @@ class Pauses:
         """Inara refuses the key: never use it again."""
         return await self._hold(fingerprint, PauseReason.BAD_KEY, text, None)
 
-    async def unknown_refusal(self, fingerprint: str, text: str, batch: int) -> Pause:
+    async def unknown_refusal(self, fingerprint: str, text: str, batch: int, retry_after: float | None = None) -> Pause:
         """A refusal that nobody can explain: hold the key, longer each time, and halve the next batch."""
         before = self._pauses.get(fingerprint)
         level = before.level + 1 if before is not None else 1
-        seconds = min(UNKNOWN_SECONDS * 2 ** (level - 1), LONGEST_UNKNOWN_SECONDS)
+        ours = min(UNKNOWN_SECONDS * 2 ** min(level - 1, 10), LONGEST_UNKNOWN_SECONDS)
+        seconds = max(ours, min(retry_after or 0.0, LONGEST_LIMITED_SECONDS))
         limit = max(batch // 2, 1)
         return await self._hold(fingerprint, PauseReason.UNKNOWN_REFUSAL, text, seconds, level=level, limit=limit)
 

@@ -39,9 +39,10 @@ class RefusalKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The outcomes by index of the name; a missing index is unanswered, never `not found`."""
+    """The outcomes by index of the name; a missing index is unanswered, never `not found`; `retry_after` in seconds."""
 
     outcomes: Mapping[int, Outcome]
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +136,14 @@ def _refusal_kind(code: int, text: object) -> RefusalKind:
 
 
 def _read_events(events: Sequence[object], count: int, key: Secret, retry_after: float | None) -> Reply:
-    """Match on the echoed id, else on the position: results come in the order sent, but only if none is missing."""
+    """Match on the echoed ids; where none is ours on the position, as results come in the order sent."""
+    ids = [_number(event.get("eventCustomID")) if isinstance(event, dict) else None for event in events]
+    in_order = len(events) == count and not any(number is not None and number < count for number in ids)
     outcomes: dict[int, Outcome] = {}
-    in_order = len(events) == count
     for position, event in enumerate(events):
         if not isinstance(event, dict):
             continue
-        index = _number(event.get("eventCustomID"))
-        if index is None and in_order:
-            index = position
+        index = position if in_order else ids[position]
         code, text = _code(event), _clean(event.get("eventStatusText"), key)
         if code is not None and code >= 400 and _refusal_kind(400, event.get("eventStatusText")) is RefusalKind.LIMITED:  # noqa: PLR2004
             # Never seen there, but going on would cost an hour if it meant what it says.
@@ -151,7 +151,7 @@ def _read_events(events: Sequence[object], count: int, key: Secret, retry_after:
         outcome = _outcome(code, text, event.get("eventData"))
         if outcome is not None and index is not None and index < count:
             outcomes.setdefault(index, outcome)
-    return Answers(outcomes)
+    return Answers(outcomes, retry_after)
 
 
 def _outcome(code: int | None, text: str, found: object) -> Outcome | None:

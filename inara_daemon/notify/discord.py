@@ -19,6 +19,8 @@ from inara_daemon.settings import Secret
 ADDRESS_BLOCK_SECONDS = 600.0
 """How long to hold everything when Cloudflare blocks the address and names no time."""
 
+_LARGEST_ANSWER = 65_536
+
 
 class Delivery(StrEnum):
     """What became of one attempt; the last four end a message."""
@@ -52,33 +54,41 @@ class SendResult:
 
 
 _WEBHOOK_GONE = frozenset({10003, 10015, 50001, 50013, 50027})
-_STATUS_GONE = frozenset({401, 403, 404})
+_PASSING = frozenset({130000})
+"""The API resource is overloaded."""
 _DOUBTFUL = frozenset({504, 524})
 
 
 def classify(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
     """What Discord's answer means, by its documentation of webhooks, rate limits and error codes."""
     found = _object(body)
-    pace = _pace(headers)
-    if status in {200, 204}:
-        message_id = found.get("id")
-        return SendResult(Delivery.SENT, message_id=message_id if isinstance(message_id, str) else None, pace=pace)
     code = found.get("code")
     error = f"HTTP {status}" + (f", code {code}" if isinstance(code, int) else "")
     if status == 429:  # noqa: PLR2004 - Too Many Requests
         return _limited(headers, found, error)
+    delivery = _delivery(status, code)
+    if delivery is Delivery.SENT:
+        message_id = found.get("id")
+        return SendResult(delivery, message_id=message_id if isinstance(message_id, str) else None, pace=_pace(headers))
+    return SendResult(delivery, error, retry_after=_seconds(headers.get("Retry-After")), pace=_pace(headers))
+
+
+def _delivery(status: int, code: object) -> Delivery:
+    if status in {200, 204}:
+        return Delivery.SENT
     if status in _DOUBTFUL:
-        return SendResult(Delivery.UNKNOWN, error, pace=pace)
-    if status >= 500:  # noqa: PLR2004
-        return SendResult(Delivery.RETRY, error, retry_after=_seconds(headers.get("Retry-After")), pace=pace)
-    if status in _STATUS_GONE or code in _WEBHOOK_GONE:
-        return SendResult(Delivery.DEAD, error, pace=pace)
-    return SendResult(Delivery.REFUSED, error, pace=pace)
+        return Delivery.UNKNOWN
+    if status == 404 or code in _WEBHOOK_GONE:  # noqa: PLR2004 - Not Found
+        return Delivery.DEAD
+    # 401 and 403 without Discord's own code come from somebody in between, and may pass.
+    if status >= 500 or status in {401, 403} or code in _PASSING:  # noqa: PLR2004
+        return Delivery.RETRY
+    return Delivery.REFUSED
 
 
 def _limited(headers: Mapping[str, str], found: Mapping[str, object], error: str) -> SendResult:
     named = found.get("retry_after")
-    exact = float(named) if isinstance(named, int | float) and not isinstance(named, bool) else None
+    exact = _seconds(str(named)) if isinstance(named, int | float) and not isinstance(named, bool) else None
     if not found and "Via" not in headers:
         wait = _seconds(headers.get("Retry-After")) or ADDRESS_BLOCK_SECONDS
         return SendResult(Delivery.RATE_LIMITED, error, retry_after=wait, scope=Scope.ADDRESS)
@@ -134,7 +144,7 @@ class DiscordSender:
                 ) as response,
             ):
                 try:
-                    body = await response.content.read(65_536)
+                    body = await _read(response)
                 except (TimeoutError, aiohttp.ClientError):
                     body = b""  # the status has said it all
                 return classify(response.status, response.headers, body)
@@ -143,12 +153,24 @@ class DiscordSender:
             return SendResult(delivery, f"no answer ({type(error).__name__})")
 
 
-def trace_sending() -> aiohttp.TraceConfig:
-    """For the session: notes when anything of a request has left, as from then on a failure is in doubt."""
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    body = b""
+    while len(body) < _LARGEST_ANSWER and (more := await response.content.read(_LARGEST_ANSWER)):
+        body += more
+    return body
+
+
+def open_discord_session() -> aiohttp.ClientSession:
+    """A session that notes when anything of a request has left, as from then on a failure is in doubt.
+
+    Each message has a connection of its own: one kept from the message before may have been closed by Discord
+    unnoticed, and the message sent into it would be in doubt without need.
+    """
     trace = aiohttp.TraceConfig()
 
     async def note(_session: object, context: SimpleNamespace, _params: object) -> None:
         context.trace_request_ctx.anything = True
 
     trace.on_request_headers_sent.append(note)
-    return trace
+    connector = aiohttp.TCPConnector(force_close=True)
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[trace])

@@ -23,6 +23,7 @@ _LOG_SHARE = 1_400
 _COLOURS = {Outcome.GOOD: 0x2ECC71, Outcome.PARTIAL: 0xF1C40F, Outcome.FAILED: 0xE74C3C}
 _JOINER = "\N{ZERO WIDTH JOINER}"
 """Not printable by itself, but what makes one emoji of two."""
+_NOTHING = "\N{ZERO WIDTH SPACE}"
 _MARKDOWN = re.compile(r"([\\*_~`|<>#\-\[\]])")
 _CLEAN_URL = re.compile(r"https?://([a-z0-9-]+\.)*inara\.cz/[A-Za-z0-9/_.\-]*")
 
@@ -45,7 +46,7 @@ def cut(text: str, width: int) -> str:
 def escape(text: str) -> str:
     """Text from outside as Discord shows it to the letter: one line, no Markdown, no mention, no link."""
     line = " ".join("".join(sign if sign.isprintable() or sign == _JOINER else " " for sign in text).split())
-    escaped = _MARKDOWN.sub(r"\\\1", line)
+    escaped = _MARKDOWN.sub(r"\\\1", line).replace("://", f":{_NOTHING}//")
     return re.sub(r"^(\d+)\.", r"\1\\.", escaped)
 
 
@@ -112,7 +113,7 @@ def _value(section: Section, width: int) -> str:
 
 def _line(entry: Entry) -> str:
     if entry.name is None:
-        return escape(entry.text)
+        return escape(entry.text) or "?"
     name = escape(entry.name.strip()) or "?"
     linked = f"[{name}]({entry.url})" if entry.url is not None and _CLEAN_URL.fullmatch(entry.url) else name
     return f"**{linked}** {escape(entry.text)}" if entry.text else linked
@@ -126,7 +127,7 @@ def _log_block(lines: Sequence[str], dropped: int) -> str:
     kept: list[str] = []
     used = 0
     for line in reversed(lines):
-        shown = cut(" ".join(line.replace("`", "`\u200b").split()), 300)
+        shown = cut(" ".join(line.replace("`", f"`{_NOTHING}").split()), 300)
         if used + length(shown) + 1 > width:
             break
         kept.append(shown)

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from inara_daemon.nap import nap
+from inara_daemon.service.duty import Duty
 from inara_daemon.service.engine import Engine, House
 from inara_daemon.service.systemd import Systemd
 from inara_daemon.settings import ConfigurationError
@@ -71,16 +72,19 @@ class Daemon:
         self._reload_wanted = True
         self._changed.set()
 
-    async def run(self) -> None:
-        """Stand by until nobody else leads, then lead until stopped. Raises ConfigurationError, DatabaseError."""
+    async def run(self) -> bool:
+        """Stand by until nobody else leads, then lead until stopped; False if the lead was lost.
+
+        Raises ConfigurationError, DatabaseError.
+        """
         tenants = self.read_tenants()
         watchdog = asyncio.create_task(self._watch(), name="watchdog")
         try:
             if not await self._take_the_lead():
-                return
+                return True
             if self.health.state == "standing by":
-                tenants = self.read_tenants()  # it may have changed while we waited
-            await self._lead(tenants)
+                tenants = self._read_again() or tenants  # it may have changed while we waited
+            return await self._lead(tenants)
         finally:
             watchdog.cancel()
             await asyncio.gather(watchdog, return_exceptions=True)
@@ -96,57 +100,70 @@ class Daemon:
                 return False
         return not self._stopping.is_set()
 
-    async def _lead(self, tenants: Tenants) -> None:
-        self._engine = engine = Engine(self.house, tenants, on_schedule=True)
+    async def _lead(self, tenants: Tenants) -> bool:
+        engine = Engine(self.house, tenants, Duty.SCHEDULE)
         lost = asyncio.create_task(self.lock.keep(), name="lock")
         lost.add_done_callback(lambda _: self._changed.set())
         close_web = await self.serve_web(self.health)
         try:
             await engine.start()
+            self._engine = engine
             self._enter("leading")
             _log.info("engine_started", tenants=len(tenants.tenants), state=self.house.state.place)
             self.systemd.ready(self._status())
-            while not self._stopping.is_set() and not lost.done():
-                self._changed.clear()
-                if self._reload_wanted:
-                    await self._reload(engine)
-                else:
-                    await self._changed.wait()
-            if lost.done():
-                _log.critical("lead_lost", action="another process leads now; this one ends")
+            await self._serve(engine, lost)
+            return not lost.done()
         finally:
             self._enter("stopping")
             self.systemd.stopping("saving what is under way")
-            await engine.stop()
+            if self._engine is not None:
+                await engine.stop()
+                self._engine = None
+                _log.info("engine_stopped")
             lost.cancel()
             await asyncio.gather(lost, return_exceptions=True)
             await close_web()
-            self._engine = None
-            _log.info("engine_stopped")
+
+    async def _serve(self, engine: Engine, lost: asyncio.Task[str]) -> None:
+        """Reload when asked, until stopped or until the lead is lost."""
+        while not self._stopping.is_set() and not lost.done():
+            self._changed.clear()
+            if self._reload_wanted:
+                await self._reload(engine)
+            else:
+                await self._changed.wait()
+        if lost.done():
+            _log.critical("lead_lost", reason=lost.result(), action="this process ends")
 
     async def _reload(self, engine: Engine) -> None:
         """All or nothing: on any error the old configuration stays as it was."""
         self._reload_wanted = False
         self.systemd.reloading()
-        try:
-            tenants = self.read_tenants()
-        except ConfigurationError as error:
-            problems = [str(problem) for problem in error.problems]
-            _log.error("reload_refused", problems=problems, action="the old configuration stays in force")
-            self.health.reload_ok, self.health.reload_error = False, "; ".join(problems)
-        else:
+        tenants = self._read_again()
+        if tenants is not None:
             plan = await self._unless_stopped(engine.reload(tenants))
             if plan is None:
                 return
-            self.health.reload_ok, self.health.reload_error = True, None
             _log.info(
                 "configuration_reloaded" if not plan.is_empty else "nothing_changed",
                 added=[tenant.id for tenant in plan.added],
                 removed=[tenant.id for tenant in plan.removed],
                 changed={change.new.id: list(change.fields) for change in plan.changed},
             )
-        self.health.reloaded_at = self.house.clock.now()
         self.systemd.ready(self._status())
+
+    def _read_again(self) -> Tenants | None:
+        """What tenant.json says now; None if it is refused, which health and log then say."""
+        self.health.reloaded_at = self.house.clock.now()
+        try:
+            tenants = self.read_tenants()
+        except ConfigurationError as error:
+            problems = [str(problem) for problem in error.problems]
+            _log.error("reload_refused", problems=problems, action="the old configuration stays in force")
+            self.health.reload_ok, self.health.reload_error = False, "; ".join(problems)
+            return None
+        self.health.reload_ok, self.health.reload_error = True, None
+        return tenants
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, ReloadPlan]) -> ReloadPlan | None:
         """Wait for a reload, which may wait for a slow answer, but not while the service must stop."""

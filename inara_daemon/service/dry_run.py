@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,26 +23,30 @@ _NAP_SECONDS = 1.0
 
 @dataclass(slots=True)
 class DryRun:
-    """One tenant's dry run; `progress` hears (answered, names) whenever it changes."""
+    """One tenant's dry run."""
 
     services: Services
     tenant: Tenant
     names: Sequence[str] | None
-    progress: Callable[[int, int], None]
     updates: dict[str, Update] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    _wanted: int = 0
+
+    def counts(self) -> Mapping[str, int]:
+        """How far it is: `answered` of `names`."""
+        return {"answered": len(self.updates), "names": max(self._wanted, len(self.updates))}
 
     async def execute(self) -> Mapping[str, Any]:
         """The result as JSON values: `names`, `answered`, `changes`, `not_found`, `ambiguous`, `problems`."""
         try:
             database = TenantDatabase(self.tenant.db_uri, self.services.settings.db_root)
         except DatabaseError as error:
-            return self._result(0, [str(error)])
+            return self._result([str(error)])
         sync = RosterSync(self.tenant.id, self.services.state, database, self.services.clock)
         try:
             return await self._work(sync)
         except DatabaseError as error:
-            return self._result(0, [str(error)])
+            return self._result([str(error)])
         finally:
             await database.close()
 
@@ -52,19 +56,21 @@ class DryRun:
             async with self.services.state.read() as connection:
                 records = await memory.records(connection, self.tenant.id)
             asked = self._plan(roster, records)
+            self._wanted = len(asked.wanted)
             searches = {key: roster.spellings[key][0].name.strip() for key in (*asked.wanted, *asked.fillers)}
             key = self.tenant.inara_api_key
             line = Line(
                 self.tenant.id,
                 key,
                 self.services.state.fingerprint(key),
+                self.services.desk.requests,
                 wanted={name: searches[name] for name in asked.wanted},
                 fillers={name: searches[name] for name in asked.fillers},
             )
             standing_in_line = self.services.desk.line(line)
         with standing_in_line:
-            await self._serve(line, sync, roster, records, len(asked.wanted))
-        return self._result(max(len(asked.wanted), len(self.updates)), [])
+            await self._serve(line, sync, roster, records)
+        return self._result([])
 
     def _plan(self, roster: Roster, records: Mapping[str, Record]) -> Plan:
         if self.names is not None:
@@ -72,29 +78,28 @@ class DryRun:
             return Plan(tuple(keys), ())
         return plan(roster, records, first_request=self.services.desk.requests, now=self.services.clock.now())
 
-    async def _serve(
-        self, line: Line, sync: RosterSync, roster: Roster, records: Mapping[str, Record], names: int
-    ) -> None:
+    async def _serve(self, line: Line, sync: RosterSync, roster: Roster, records: Mapping[str, Record]) -> None:
         while True:
             notice = line.heard()
             if isinstance(notice, Served):
                 for update in await sync.weigh_answers(notice.outcomes, roster, records, request=notice.request):
                     self.updates[update.key] = update
-                self.progress(len(self.updates), names)
             elif notice is not None:
                 self.problems.append(notice.text)
                 if isinstance(notice, Stopped):
                     return
-            elif line.wanted or line.in_flight:
-                await line.listen(_NAP_SECONDS)
-            else:
+            elif not (line.wanted or line.in_flight):
                 return
+            elif (refused := self.services.pauses.refused(line.fingerprint)) is not None:
+                self.problems.append(f"{refused.reason}: {refused.text}")
+                return
+            else:
+                await line.listen(_NAP_SECONDS)
 
-    def _result(self, names: int, problems: Sequence[str]) -> Mapping[str, Any]:
+    def _result(self, problems: Sequence[str]) -> Mapping[str, Any]:
         updates = self.updates.values()
         return {
-            "names": names,
-            "answered": len(self.updates),
+            **self.counts(),
             "changes": [
                 [item.spellings[0].name, "; ".join(words(change) for change in item.changes)]
                 for item in updates

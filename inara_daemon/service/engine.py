@@ -16,25 +16,29 @@ from inara_daemon.inara.client import InaraClient, open_session
 from inara_daemon.inara.desk import Desk
 from inara_daemon.inara.pauses import Pauses
 from inara_daemon.inara.wire import Application
-from inara_daemon.notify.discord import DiscordSender, trace_sending
+from inara_daemon.notify.discord import DiscordSender, open_discord_session
 from inara_daemon.notify.outbox import Outbox
+from inara_daemon.service.duty import Duty
 from inara_daemon.service.logbook import Logbook, Redactor
 from inara_daemon.service.progress import Progress
 from inara_daemon.service.request_desk import RequestDesk
 from inara_daemon.service.services import Services
 from inara_daemon.service.supervisor import Supervisor
 from inara_daemon.settings import Secret, Settings
+from inara_daemon.store.errors import DatabaseError
 from inara_daemon.store.state.budget import BudgetTable
 from inara_daemon.store.state.database import StateDatabase
 from inara_daemon.store.state.outbox import OutboxTable
-from inara_daemon.tenants import ReloadPlan, Tenant, Tenants, plan_reload, secret_texts
+from inara_daemon.tenants import ReloadPlan, Tenants, plan_reload, secret_texts
 
 REQUEST_SECONDS = 60.0
 """The deadline of one request to Inara."""
 DRAIN_SECONDS = 20.0
 """How long a stop waits for the request under way."""
-LEAVE_SECONDS = 8.0
+LEAVE_SECONDS = 6.0
 """How long a stop waits for the tenants' tasks, and for the outbox."""
+CANCEL_SECONDS = 2.0
+"""How long a stop waits for what it has cancelled."""
 _RESTART_DELAYS = (1.0, 5.0, 30.0, 120.0)
 _DESK_PATIENCE = REQUEST_SECONDS + 60.0
 _OUTBOX_PATIENCE = 120.0
@@ -55,11 +59,11 @@ class House:
 
 
 class Engine:
-    """The one that talks to Inara and Discord; `on_schedule` also lets the tenants run by themselves."""
+    """The one that talks to Inara and Discord, as far as its duty goes."""
 
-    def __init__(self, house: House, tenants: Tenants, *, on_schedule: bool) -> None:
+    def __init__(self, house: House, tenants: Tenants, duty: Duty) -> None:
         self._house = house
-        self._on_schedule = on_schedule
+        self._duty = duty
         self.tenants = tenants
         self._by_id = {tenant.id: tenant for tenant in tenants.tenants}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -74,9 +78,9 @@ class Engine:
         budget = Budget(table, house.clock, rate=settings.requests_per_minute, deadline=REQUEST_SECONDS)
         self.pauses = Pauses(table, house.clock, application=application.name)
         await budget.start()
-        await self.pauses.start()
+        await self.pauses.start()  # nothing below can fail, so that there is nothing to undo
         to_inara = open_session()
-        to_discord = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[trace_sending()])
+        to_discord = open_discord_session()
         self._sessions = [to_inara, to_discord]
         self.desk = Desk(
             budget,
@@ -90,22 +94,31 @@ class Engine:
             DiscordSender(to_discord, version=settings.app_version),
             webhook=self._webhook,
             fingerprint=house.state.fingerprint,
-            now=house.clock.now,
+            clock=house.clock,
             alive=house.progress.watch("outbox", patience=_OUTBOX_PATIENCE),
         )
         services = Services(
-            settings, house.clock, house.state, self.desk, self.pauses, house.progress, house.logbook, self.outbox.wake
+            settings=settings,
+            clock=house.clock,
+            state=house.state,
+            desk=self.desk,
+            pauses=self.pauses,
+            progress=house.progress,
+            logbook=house.logbook,
+            redactor=house.redactor,
+            wake_outbox=self.outbox.wake,
         )
         self.supervisor = Supervisor(services)
-        self._requests = RequestDesk(services, self.supervisor, lambda: self._by_id)
-        self.supervisor.start(self.tenants, on_schedule=self._on_schedule)
-        self._tell_tenants()
-        for name, run in (
-            ("desk", self.desk.run),
-            ("outbox", self.outbox.run),
-            ("supervisor", self.supervisor.run),
-            ("requests", self._requests.run),
-        ):
+        self._requests = RequestDesk(services, self.supervisor, lambda: self._by_id, self._duty)
+        parts: dict[str, Callable[[], Awaitable[None]]] = {"desk": self.desk.run, "requests": self._requests.run}
+        if self._duty >= Duty.DELIVERY:
+            parts["outbox"] = self.outbox.run
+        if self._duty >= Duty.RUNS:
+            self.supervisor.start(self.tenants, on_schedule=self._duty is Duty.SCHEDULE)
+            parts["supervisor"] = self.supervisor.run
+        if self._duty is Duty.SCHEDULE:
+            self._tell_tenants()
+        for name, run in parts.items():
             self._tasks[name] = asyncio.create_task(_keep_running(name, run), name=name)
 
     def _webhook(self, tenant_id: str) -> Secret | None:
@@ -123,17 +136,18 @@ class Engine:
         """Go on with other tenants, touching only those that changed; an operator's sign to ask Inara again."""
         self._house.redactor.know(secret_texts(tenants))
         plan = plan_reload(self.tenants, tenants)
-        before = {tenant.id: tenant for tenant in self.tenants.tenants}
         self.tenants = tenants
         self._by_id = {tenant.id: tenant for tenant in tenants.tenants}
-        if await self.pauses.lift_not_whitelisted():
-            _log.info("pause_lifted", reason="asked again after a reload")
+        try:
+            if await self.pauses.lift_not_whitelisted():
+                _log.info("pause_lifted", reason="asked again after a reload")
+        except DatabaseError as error:
+            _log.error("pause_unsaved", error=str(error))
         self.desk.wake()
         for warning in plan.warnings:
             _log.warning("reload_odd", warning=warning)
+        self.outbox.reload()
         await self.supervisor.apply(plan)
-        if any(_webhook_differs(before.get(tenant_id), self._by_id.get(tenant_id)) for tenant_id in before):
-            await self.outbox.reload()
         self._tell_tenants()
         return plan
 
@@ -141,12 +155,12 @@ class Engine:
         """Save what is under way and leave, each step bounded; says what had to be left."""
         self.desk.stop()
         await self._within(DRAIN_SECONDS, "request under way", self._join("desk"))
-        await self._cancel("desk", "requests", "supervisor")
-        await self._requests.stop()
+        await self._within(CANCEL_SECONDS, "desk", self._cancel("desk", "requests", "supervisor"))
+        await self._within(CANCEL_SECONDS, "requests", self._requests.stop())
         if not await self._within(LEAVE_SECONDS, "tenants", self.supervisor.stop()):
             _log.error("tenants_abandoned", tenants=await self.supervisor.abort())
         await self._within(LEAVE_SECONDS, "outbox", self.outbox.stop())
-        await self._cancel("outbox")
+        await self._within(CANCEL_SECONDS, "outbox", self._cancel("outbox"))
         for session in self._sessions:
             await session.close()
 
@@ -169,10 +183,6 @@ class Engine:
             _log.warning("stop_abandoned", what=what, seconds=seconds)
             return False
         return True
-
-
-def _webhook_differs(old: Tenant | None, new: Tenant | None) -> bool:
-    return (old and old.webhook) != (new and new.webhook)
 
 
 async def _keep_running(name: str, run: Callable[[], Awaitable[None]]) -> None:

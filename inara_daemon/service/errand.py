@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from inara_daemon.service.duty import Duty, duty_for
 from inara_daemon.service.engine import Engine, House
 from inara_daemon.store.state import outbox
 from inara_daemon.store.state.lock import EngineLock, engine_lock
@@ -46,6 +47,7 @@ class Errand:
         self._lock: EngineLock = engine_lock(house.state)
         self._table = RequestTable(house.state)
         self._engine: Engine | None = None
+        self._keeping: asyncio.Task[str] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -54,8 +56,7 @@ class Errand:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if self._engine is not None:
-                await self._engine.stop()
+            await self._step_down()
         finally:
             await self._lock.release()
 
@@ -66,7 +67,7 @@ class Errand:
         request_id = await self._table.ask(kind, arguments, self._house.clock.now())
         try:
             while True:
-                await self._lead_if_nobody_does()
+                await self._lead_if_nobody_does(duty_for(kind))
                 request = await self._table.load(request_id)
                 if request is None:
                     raise HeldError("the request was dropped", None)
@@ -78,11 +79,25 @@ class Errand:
         finally:
             await self._table.forget(request_id)
 
-    async def _lead_if_nobody_does(self) -> None:
+    async def _lead_if_nobody_does(self, duty: Duty) -> None:
+        if self._keeping is not None and self._keeping.done():
+            await self._step_down()  # another process leads now, and serves the request
         if self._engine is None and await self._lock.acquire():
-            engine = Engine(self._house, self._tenants, on_schedule=False)
+            self._keeping = asyncio.create_task(self._lock.keep(), name="lock")
+            engine = Engine(self._house, self._tenants, duty)
             await engine.start()
             self._engine = engine
+
+    async def _step_down(self) -> None:
+        engine, self._engine = self._engine, None
+        keeping, self._keeping = self._keeping, None
+        try:
+            if engine is not None:
+                await engine.stop()
+        finally:
+            if keeping is not None:
+                keeping.cancel()
+                await asyncio.gather(keeping, return_exceptions=True)
 
     async def reports_delivered(self, run_ids: Mapping[str, int], seconds: float) -> Mapping[str, Mapping[str, Any]]:
         """The same for the reports of runs; a run without a report is missing."""
@@ -105,9 +120,6 @@ class Errand:
 
 def _refuse_to_wait_for_a_pause(request: Request) -> None:
     progress = request.progress
-    if not any(not each.get("done", False) for each in progress.get("tenants", {}).values()):
-        return
-    if progress.get("paused"):
+    waits = any(not each["done"] for each in progress.get("tenants", {}).values())
+    if waits and progress.get("paused"):
         raise HeldError(str(progress["paused"]), progress.get("next_request_in"))
-    if progress.get("outage"):
-        raise HeldError("outage", progress.get("next_request_in"))

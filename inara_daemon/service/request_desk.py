@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
+from inara_daemon.commander import Found, NotFound, Outcome, Rejected
 from inara_daemon.inara.line import Line, Served, Stopped, Trouble
 from inara_daemon.inara.pauses import PauseReason
 from inara_daemon.report import notice, to_json
 from inara_daemon.service.dry_run import DryRun
+from inara_daemon.service.duty import Duty, duty_for
 from inara_daemon.service.services import Services
 from inara_daemon.service.supervisor import Supervisor
 from inara_daemon.service.tenant_task import RunRequest
 from inara_daemon.store.errors import DatabaseError
-from inara_daemon.store.state import outbox
+from inara_daemon.store.state import outbox, runs
 from inara_daemon.store.state.requests import Request, RequestKind, RequestTable
 from inara_daemon.tenants import Tenant
 
@@ -25,16 +27,27 @@ POLL_SECONDS = 0.5
 OWN_PROFILE = ""
 """The name that asks for the profile of the key's owner: the cheapest way to try a key."""
 
+_UNKNOWN_TENANT = "the running daemon does not know this tenant: reload it first"
+
+_Say = Callable[[Mapping[str, Any]], Awaitable[None]]
 _log = structlog.get_logger("inara_daemon.requests")
+
+
+class _ForgottenError(Exception):
+    """Nobody waits for the request any more."""
 
 
 @dataclass(slots=True)
 class RequestDesk:
-    """Takes each request once, serves it in a task of its own, and says how far it is."""
+    """Takes each request once, serves it in a task of its own, and says how far it is.
+
+    What this engine's duty does not include is left to the next engine.
+    """
 
     services: Services
     supervisor: Supervisor
     tenants: Callable[[], Mapping[str, Tenant]]
+    duty: Duty
     _tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
 
     async def run(self) -> None:
@@ -44,7 +57,7 @@ class RequestDesk:
         while True:
             try:
                 for request in await table.unfinished():
-                    if request.id not in self._tasks:
+                    if request.id not in self._tasks and duty_for(request.kind) <= self.duty:
                         name = f"request {request.id}"
                         self._tasks[request.id] = asyncio.create_task(self._serve(table, request), name=name)
                 failing = False
@@ -68,49 +81,79 @@ class RequestDesk:
             RequestKind.VALIDATE_KEYS: self._validate_keys,
             RequestKind.TEST_WEBHOOK: self._test_webhook,
         }[request.kind]
+
+        async def say(progress: Mapping[str, Any]) -> None:
+            if not await table.save_progress(request.id, progress):
+                raise _ForgottenError
+
         _log.info("request_taken", request=request.id, kind=request.kind.value)
         try:
-            result = await serve(table, request)
+            result = await serve(request, say)
             await table.finish(request.id, result)
+        except _ForgottenError:
+            _log.info("request_forgotten", request=request.id, reason="whoever asked has left")
         except DatabaseError as error:
             _log.error("request_failed", request=request.id, error=str(error))
             await asyncio.sleep(POLL_SECONDS)  # it is still unfinished, and is tried again
 
-    def _chosen(self, request: Request) -> Mapping[str, Tenant]:
-        tenants = self.tenants()
-        wanted = request.arguments.get("tenants")
-        return tenants if wanted is None else {name: tenants[name] for name in wanted if name in tenants}
+    def _wanted(self, request: Request) -> Sequence[str]:
+        """The ids of the tenants asked for: all, unless some were named."""
+        named: Sequence[str] | None = request.arguments.get("tenants")
+        return list(self.tenants()) if named is None else named
 
-    async def _sync(self, table: RequestTable, request: Request) -> Mapping[str, Any]:
+    def _chosen(self, request: Request) -> tuple[Mapping[str, Tenant], dict[str, str]]:
+        """The tenants asked for, and why one can't be served."""
+        tenants = self.tenants()
+        wanted = self._wanted(request)
+        unknown = {tenant_id: _UNKNOWN_TENANT for tenant_id in wanted if tenant_id not in tenants}
+        return {tenant_id: tenants[tenant_id] for tenant_id in wanted if tenant_id in tenants}, unknown
+
+    async def _sync(self, request: Request, say: _Say) -> Mapping[str, Any]:
+        """Runs by tenant, and why a tenant has none: `runs` and `problems`."""
+        wanted = self._wanted(request)
         names = request.arguments.get("names")
         only = None if names is None else tuple(names)
-        runs: dict[str, asyncio.Future[int]] = {}
-        for tenant_id in self._chosen(request):
-            done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-            if self.supervisor.ask(tenant_id, RunRequest(request.id, only, done)):
-                runs[tenant_id] = done
-        while not all(done.done() for done in runs.values()):
-            await table.save_progress(request.id, self._run_progress(runs))
-            await asyncio.wait(runs.values(), timeout=POLL_SECONDS)
-        return {"runs": {tenant_id: done.result() for tenant_id, done in runs.items()}}
+        loop = asyncio.get_running_loop()
+        asked = {tenant_id: RunRequest(request.id, only, loop.create_future()) for tenant_id in wanted}
+        problems: dict[str, str] = {}
+        while True:
+            ended = await self._ended_runs(request.id)
+            ended |= {tenant_id: each.done.result() for tenant_id, each in asked.items() if each.done.done()}
+            open_ids = [tenant_id for tenant_id in wanted if tenant_id not in ended | problems]
+            if not open_ids:
+                return {"runs": ended, "problems": problems}
+            for tenant_id in open_ids:  # again each time: a reload or a crash replaces the task that was asked
+                problem = self._ask(tenant_id, asked[tenant_id])
+                if problem is not None:
+                    problems[tenant_id] = problem
+            await say(self._run_progress(wanted, open_ids))
+            await asyncio.wait([asked[tenant_id].done for tenant_id in open_ids], timeout=POLL_SECONDS)
 
-    def _run_progress(self, runs: Mapping[str, asyncio.Future[int]]) -> Mapping[str, Any]:
+    async def _ended_runs(self, request_id: int) -> dict[str, int]:
+        """What an engine before, or a task that crashed afterwards, has done already."""
+        async with self.services.state.read() as connection:
+            serving = await runs.of_request(connection, request_id)
+        return {run.tenant_id: run.id for run in serving if run.ended_at is not None}
+
+    def _ask(self, tenant_id: str, request: RunRequest) -> str | None:
+        """Hand the request to the tenant's task; why that can't be, if it can't."""
+        if self.supervisor.ask(tenant_id, request):
+            return None
+        return self.supervisor.trouble(tenant_id) if tenant_id in self.tenants() else _UNKNOWN_TENANT
+
+    def _run_progress(self, wanted: Sequence[str], open_ids: Collection[str]) -> Mapping[str, Any]:
         tasks = self.supervisor.tasks
-        tenants = {}
-        for tenant_id, done in runs.items():
+        progress = {}
+        for tenant_id in wanted:
             current = tasks[tenant_id].current if tenant_id in tasks else None
-            tenants[tenant_id] = {
-                "done": done.done(),
-                "run": current.run.id if current is not None else None,
-                **(current.counts() if current is not None else {}),
-            }
-        chosen = [tasks[tenant_id].tenant for tenant_id in runs if tenant_id in tasks]
-        return {"tenants": tenants, **self._waiting(chosen)}
+            counts = current.counts() if current is not None else {}
+            progress[tenant_id] = {"done": tenant_id not in open_ids, **counts}
+        return {"tenants": progress, **self._waiting(open_ids)}
 
-    def _waiting(self, tenants: list[Tenant]) -> Mapping[str, Any]:
-        """When the next request can leave for these tenants, and what holds it back."""
-        fingerprints = {self.services.state.fingerprint(tenant.inara_api_key) for tenant in tenants}
-        waits = {key: self.services.desk.next_request_in(key) for key in fingerprints}
+    def _waiting(self, tenant_ids: Collection[str]) -> Mapping[str, Any]:
+        """When the next request can leave for any of these tenants, and what holds back all of them."""
+        keys = {self.services.state.fingerprint(self.tenants()[name].inara_api_key) for name in self._known(tenant_ids)}
+        waits = {key: self.services.desk.next_request_in(key) for key in keys}
         if not waits:
             return {}
         soonest = min(waits, key=lambda key: waits[key])
@@ -118,36 +161,32 @@ class RequestDesk:
         return {
             "next_request_in": None if waits[soonest] == float("inf") else round(waits[soonest], 1),
             "paused": None if pause is None else pause.reason,
-            "outage": self.services.desk.outage,
         }
 
-    async def _dry_run(self, table: RequestTable, request: Request) -> Mapping[str, Any]:
-        chosen = self._chosen(request)
-        counts: dict[str, dict[str, int]] = {}
+    def _known(self, tenant_ids: Collection[str]) -> Collection[str]:
+        return [tenant_id for tenant_id in tenant_ids if tenant_id in self.tenants()]
 
-        async def dry(tenant: Tenant) -> Mapping[str, Any]:
-            def note(answered: int, names: int) -> None:
-                counts[tenant.id] = {"answered": answered, "names": names}
-
-            return await DryRun(self.services, tenant, request.arguments.get("names"), note).execute()
-
-        tasks = {name: asyncio.create_task(dry(tenant), name=f"dry run {name}") for name, tenant in chosen.items()}
+    async def _dry_run(self, request: Request, say: _Say) -> Mapping[str, Any]:
+        chosen, unknown = self._chosen(request)
+        runs = {name: DryRun(self.services, tenant, request.arguments.get("names")) for name, tenant in chosen.items()}
+        tasks = {name: asyncio.create_task(run.execute(), name=f"dry run {name}") for name, run in runs.items()}
         try:
             while not all(task.done() for task in tasks.values()):
-                progress = {"tenants": counts, **self._waiting(list(chosen.values()))}
-                await table.save_progress(request.id, progress)
+                progress = {name: {"done": tasks[name].done(), **run.counts()} for name, run in runs.items()}
+                open_ids = [name for name, task in tasks.items() if not task.done()]
+                await say({"tenants": progress, **self._waiting(open_ids)})
                 await asyncio.wait(tasks.values(), timeout=POLL_SECONDS)
         finally:
             for task in tasks.values():
                 task.cancel()
-        return {"tenants": {name: task.result() for name, task in tasks.items()}}
+        return {"tenants": {name: task.result() for name, task in tasks.items()}, "problems": unknown}
 
-    async def _validate_keys(self, table: RequestTable, request: Request) -> Mapping[str, Any]:
+    async def _validate_keys(self, request: Request, say: _Say) -> Mapping[str, Any]:
         """Try keys, known by their fingerprints, with one lookup each."""
         keys = {self.services.state.fingerprint(tenant.inara_api_key): tenant for tenant in self.tenants().values()}
         results: dict[str, list[str]] = {}
         for fingerprint in request.arguments["fingerprints"]:
-            await table.save_progress(request.id, {"tried": len(results), **self._waiting([])})
+            await say({"tried": len(results)})
             if fingerprint not in keys:
                 results[fingerprint] = ["unknown", "the running daemon does not know this key yet: reload it first"]
             else:
@@ -159,25 +198,25 @@ class RequestDesk:
         if pause is not None:
             refused = pause.reason == PauseReason.BAD_KEY
             return [pause.reason, "Inara refused it" if refused else "not tried, as requests are paused"]
-        line = Line(tenant.id, tenant.inara_api_key, fingerprint, wanted={OWN_PROFILE: OWN_PROFILE})
+        since = self.services.desk.requests
+        line = Line(tenant.id, tenant.inara_api_key, fingerprint, since, wanted={OWN_PROFILE: OWN_PROFILE})
         with self.services.desk.line(line):
             while True:
                 heard = line.heard()
                 if isinstance(heard, Served):
-                    return ["ok", "Inara accepts it"]
+                    return _verdict(heard.outcomes[OWN_PROFILE])
                 if isinstance(heard, Stopped):
                     return [heard.reason, heard.text]
                 if isinstance(heard, Trouble):
                     return [heard.failure.value, heard.text]
                 await line.listen(POLL_SECONDS)
 
-    async def _test_webhook(self, _table: RequestTable, request: Request) -> Mapping[str, Any]:
+    async def _test_webhook(self, request: Request, _say: _Say) -> Mapping[str, Any]:
+        chosen, unknown = self._chosen(request)
         sent: dict[str, int] = {}
-        without = []
         now = self.services.clock.now()
-        for tenant_id, tenant in self._chosen(request).items():
+        for tenant_id, tenant in chosen.items():
             if tenant.webhook is None:
-                without.append(tenant_id)
                 continue
             text = "This is a test: reports of commander runs will arrive here."
             body = to_json(notice(tenant.name, "Test message", text, now))
@@ -186,4 +225,14 @@ class RequestDesk:
                     connection, tenant_id=tenant_id, body=body, now=now, request_id=request.id
                 )
         self.services.wake_outbox()
-        return {"messages": sent, "without_webhook": without}
+        without = [tenant_id for tenant_id in chosen if tenant_id not in sent]
+        return {"messages": sent, "without_webhook": without, "problems": unknown}
+
+
+def _verdict(outcome: Outcome) -> list[str]:
+    """What the answer to a question for the key's owner says of the key: whoever is told of nobody was let in."""
+    if isinstance(outcome, Found | NotFound):
+        return ["ok", "Inara accepts it"]
+    if isinstance(outcome, Rejected):
+        return ["refused", outcome.text]
+    return ["unanswered", "Inara's answers lack what was asked for"]

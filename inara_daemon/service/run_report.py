@@ -69,7 +69,7 @@ async def end_run(connection: AsyncConnection, tenant: Tenant, end: RunEnd) -> i
     records = await memory.records(connection, tenant.id)
     counts = tally(end.roster, records, end.run)
     await runs.end(connection, end.run.id, ended_at=end.ended_at, outcome=end.outcome, tally=counts)
-    await runs.prune(connection, tenant.id)
+    await _prune(connection, tenant.id, end.ended_at)
     if not reports(end.run):
         return None
     row = await memory.load_tenant(connection, tenant.id)
@@ -101,6 +101,13 @@ async def end_run(connection: AsyncConnection, tenant: Tenant, end: RunEnd) -> i
     await memory.save_tenant(connection, tenant.id, reported=True)
     body = to_json(build(facts))
     return await outbox.enqueue(connection, tenant_id=tenant.id, run_id=end.run.id, body=body, now=end.ended_at)
+
+
+async def _prune(connection: AsyncConnection, tenant_id: str, now: datetime) -> None:
+    """The state stays bounded, however many nights pass."""
+    await runs.prune(connection, tenant_id)
+    await outbox.prune(connection, now)
+    await memory.prune_changes(connection, tenant_id, now)
 
 
 def _totals(counts: Mapping[str, int], changed: int) -> Totals:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from inara_daemon.clock import Clock
 from inara_daemon.inara.desk import Desk
 from inara_daemon.inara.pauses import Pauses
-from inara_daemon.service.logbook import Logbook
+from inara_daemon.service.logbook import Logbook, Redactor
 from inara_daemon.service.progress import Progress
 from inara_daemon.settings import Settings
 from inara_daemon.store.state.database import StateDatabase
@@ -27,6 +27,7 @@ class Services:
     pauses: Pauses
     progress: Progress
     logbook: Logbook
+    redactor: Redactor
     wake_outbox: Callable[[], None]
     database_turns: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     """One run at a time in each tenant database, even when two tenants share one."""

@@ -35,6 +35,7 @@ class _Supervised:
     runner: asyncio.Task[None] | None = None
     guard: asyncio.Task[None] | None = None
     crashes: int = 0
+    trouble: str | None = None
 
 
 class Supervisor:
@@ -63,16 +64,30 @@ class Supervisor:
             await asyncio.sleep(_WATCH_SECONDS)
 
     async def apply(self, plan: ReloadPlan) -> None:
-        """Touch only the tenants that the plan names, each after what it has under way."""
-        leaving = [*(tenant.id for tenant in plan.removed), *(change.new.id for change in plan.changed)]
-        await asyncio.gather(*(self._remove(tenant_id) for tenant_id in leaving))
-        for tenant in plan.removed:
-            await self._abandon_run(tenant.id)
-        for change in plan.changed:
-            self._add(change.new, RunReason.RELOAD)
+        """Touch only the tenants that the plan names, each on its own, after what it has under way."""
         for tenant in plan.added:
             self._add(tenant, RunReason.RELOAD)
+        await asyncio.gather(
+            *(self._replace(change.new) for change in plan.changed),
+            *(self._dismiss(tenant.id) for tenant in plan.removed),
+        )
         self._schedule.replace(_expressions(item.tenant for item in self._tenants.values()))
+
+    async def _replace(self, tenant: Tenant) -> None:
+        await self._remove(tenant.id)
+        self._add(tenant, RunReason.RELOAD)
+
+    async def _dismiss(self, tenant_id: str) -> None:
+        """A removed tenant's run ends without a report."""
+        await self._remove(tenant_id)
+        try:
+            async with self._services.state.write() as connection:
+                run = await runs.open_run(connection, tenant_id)
+                if run is not None:
+                    now = self._services.clock.now()
+                    await runs.end(connection, run.id, ended_at=now, outcome=RunOutcome.INCOMPLETE, tally=run.tally)
+        except DatabaseError as error:
+            _log.error("run_left_open", tenant=tenant_id, error=str(error))
 
     async def stop(self) -> None:
         """Let every task save what it has under way and leave."""
@@ -88,6 +103,11 @@ class Supervisor:
             return False
         item.live.ask(request)
         return True
+
+    def trouble(self, tenant_id: str) -> str | None:
+        """Why a tenant's task is not there right now; None if it is, or is about to be."""
+        item = self._tenants.get(tenant_id)
+        return None if item is None or item.live is not None else item.trouble
 
     @property
     def tasks(self) -> dict[str, TenantTask]:
@@ -114,7 +134,7 @@ class Supervisor:
                 item.runner = asyncio.create_task(item.live.live(), name=part)
                 await asyncio.wait({item.runner})
                 problem = None if item.runner.cancelled() else item.runner.exception()
-            except DatabaseError as error:  # the URL itself is unusable
+            except Exception as error:  # noqa: BLE001 - an unusable URL, or a bug: either is this tenant's alone
                 problem = error
             finally:
                 self._services.progress.forget(part)
@@ -128,16 +148,20 @@ class Supervisor:
 
     async def _note_crash(self, item: _Supervised, problem: BaseException | None) -> None:
         """A line in the journal with the traceback, and one in the tenant's report."""
-        what = f"{type(problem).__name__}: {problem}" if problem is not None else "the task was stuck and was restarted"
+        what = "the task was stuck and was restarted"
+        if problem is not None:  # its text may hold anything, and goes to Discord
+            what = self._services.redactor.clean(f"{type(problem).__name__}: {problem}")
         if isinstance(problem, DatabaseError):
             _log.error("tenant_unusable", tenant=item.tenant.id, failure=problem.failure.value, error=str(problem))
         else:
             _log.error("tenant_crashed", tenant=item.tenant.id, error=what, exc_info=problem)
+        item.trouble = what
         try:
             async with self._services.state.write() as connection:
                 run = await runs.open_run(connection, item.tenant.id)
                 if run is not None:
-                    await runs.add_problem(connection, run.id, "bug", what)
+                    kind = "state" if isinstance(problem, DatabaseError) else "bug"
+                    await runs.add_problem(connection, run.id, kind, what)
         except DatabaseError as error:
             _log.error("crash_unnoted", tenant=item.tenant.id, error=str(error))
 
@@ -166,15 +190,7 @@ class Supervisor:
         for task in left:
             task.cancel()
         await asyncio.wait(left, timeout=1.0) if left else None
-        return tuple(sorted(task.get_name().partition(" ")[2] for task in left))
-
-    async def _abandon_run(self, tenant_id: str) -> None:
-        """A removed tenant's run ends without a report."""
-        async with self._services.state.write() as connection:
-            run = await runs.open_run(connection, tenant_id)
-            if run is not None:
-                now = self._services.clock.now()
-                await runs.end(connection, run.id, ended_at=now, outcome=RunOutcome.INCOMPLETE, tally=run.tally)
+        return tuple(sorted({task.get_name().partition(" ")[2] for task in left}))
 
 
 def _expressions(tenants: Iterable[Tenant]) -> frozenset[str]:

@@ -13,9 +13,8 @@ import structlog
 
 from inara_daemon.commander import Record
 from inara_daemon.inara.line import NIGHT_SPENT, Line, Notice, Served, Stopped, Trouble
-from inara_daemon.inara.pauses import Pause
 from inara_daemon.nap import nap
-from inara_daemon.roster_plan import Plan, Roster, plan
+from inara_daemon.roster_plan import Plan, Roster, newest_event, plan
 from inara_daemon.service.roster_sync import RosterSync
 from inara_daemon.service.run_report import RunEnd, end_run, tally
 from inara_daemon.service.services import Services
@@ -30,6 +29,7 @@ DATABASE_BACKOFF = (5.0, 15.0, 60.0, 300.0, 900.0)
 _NAP_SECONDS = 10.0
 """A waiting run looks up at least this often: for its deadline, whatever the clock does, and to show that it lives."""
 _TALLY_SECONDS = 2.0
+_NAMES_A_TRANSACTION = 2_000
 _SCHEDULED = frozenset({RunReason.CRON, RunReason.CATCH_UP, RunReason.FIRST, RunReason.RELOAD})
 _WORTH_WAITING_FOR = frozenset(
     {DatabaseFailure.LOCKED, DatabaseFailure.UNREACHABLE, DatabaseFailure.FULL, DatabaseFailure.REFUSED}
@@ -117,6 +117,8 @@ class TenantRun:
         self.roster = await self._read()
         async with self.services.state.read() as connection:
             self.records = await memory.records(connection, self.tenant.id)
+        if self.run.only is None:
+            await self._note_new_names()
         names = self._plan()
         _log.info("run_began", reason=self.run.reason.value, names=len(names.wanted), fillers=len(names.fillers))
         await self._save_tally()
@@ -127,6 +129,16 @@ class TenantRun:
         for name in roster.too_long:
             _log.warning("name_skipped", name=f"{name[:40]}…", reason="longer than 64 characters")
         return roster
+
+    async def _note_new_names(self) -> None:
+        """Whom this run does not reach waits for the next one, and is no discovery in between."""
+        new = sorted(self.roster.spellings.keys() - self.records.keys())
+        for start in range(0, len(new), _NAMES_A_TRANSACTION):
+            async with self.services.state.write() as connection:
+                await memory.note_names(connection, self.tenant.id, new[start : start + _NAMES_A_TRANSACTION])
+        newest = max((newest_event(spellings) for spellings in self.roster.spellings.values()), default=0)
+        async with self.services.state.write() as connection:
+            await memory.save_tenant(connection, self.tenant.id, cursor=newest)
 
     def _plan(self) -> Plan:
         if self.run.only is None:
@@ -152,6 +164,7 @@ class TenantRun:
             self.tenant.id,
             self.tenant.inara_api_key,
             self.fingerprint,
+            self.run.first_request,
             last_request,
             wanted=self._searches(names.wanted),
             fillers=self._searches(names.fillers),
@@ -184,7 +197,7 @@ class TenantRun:
                 if not line.wanted:
                     return None
                 self._check_stop()
-                refused = self._key_refused()
+                refused = self.services.pauses.refused(self.fingerprint)
                 if refused is not None:
                     return Stopped(refused.reason, refused.text)
             await line.listen(_NAP_SECONDS)
@@ -194,10 +207,6 @@ class TenantRun:
             raise _Stop(Ending.HANDED_OVER)
         if self.run.deadline is not None and self.services.clock.now() >= self.run.deadline:
             raise _Stop(Ending.DEADLINE)
-
-    def _key_refused(self) -> Pause | None:
-        pause = self.services.pauses.in_force(self.fingerprint)
-        return pause if pause is not None and pause.until is None else None
 
     def _key_text(self, text: str) -> str:
         return f"Inara refuses the API key {self.fingerprint} of this tenant ({text}): put a valid one into tenant.json"
@@ -235,7 +244,7 @@ class TenantRun:
                 result = await work()
             except DatabaseError as error:
                 await self._note(f"database_{error.failure.value}", str(error))
-                if error.failure not in _WORTH_WAITING_FOR:
+                if error.failure not in _WORTH_WAITING_FOR and attempt:  # once more: a file may be just being replaced
                     raise _Stop(Ending.DATABASE) from error
                 if attempt == 0:
                     _log.warning("database_failed", failure=error.failure.value, error=str(error))

@@ -35,7 +35,7 @@ _log = structlog.get_logger("inara_daemon.tenant")
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """Somebody asks for a run; `names` None means the whole roster. `done` gets the run's id, or None without a run."""
+    """Somebody asks for a run; `names` None means the whole roster. `done` gets the id of the run that served it."""
 
     request_id: int
     names: tuple[str, ...] | None
@@ -89,8 +89,10 @@ class TenantTask:
         self._changed.set()
 
     def ask(self, request: RunRequest) -> None:
-        """Run for somebody outside; a full run under way serves whoever asks for one."""
-        if self.current is not None and _serves(self.current.run, request):
+        """Run for somebody outside, however often asked; a full run under way serves whoever asks for one."""
+        if request in self._serving or request in self._requests:
+            return
+        if self.current is not None and self._serves(self.current.run, request):
             self._serving.append(request)
         else:
             self._requests.append(request)
@@ -100,7 +102,8 @@ class TenantTask:
         """Run whenever there is a reason to, until stopped."""
         with structlog.contextvars.bound_contextvars(tenant=self.tenant.id):
             try:
-                left_open = await self._begin()
+                with self.services.desk.reading():  # from the start, or a neighbour's first batch leaves half empty
+                    left_open = await self._begin()
                 if left_open is not None:
                     await self._execute(left_open)
                 while not self._stopping:
@@ -153,8 +156,8 @@ class TenantTask:
 
     async def _refusal_was_told(self) -> bool:
         """Whether the last report already said that Inara refuses this very key."""
-        pause = self.services.pauses.in_force(self._fingerprint)
-        if pause is None or pause.until is not None:
+        pause = self.services.pauses.refused(self._fingerprint)
+        if pause is None:
             return False
         async with self.services.state.read() as connection:
             latest = await runs.latest(connection, self.tenant.id, full=True)
@@ -199,41 +202,44 @@ class TenantTask:
         return RosterSync(self.tenant.id, self.services.state, self._database, self.services.clock, self.alive)
 
     async def _run(self, wanted: _Wanted) -> None:
-        async with self._turn():
-            if self._stopping:
-                if wanted.request is not None:
-                    self._requests.append(wanted.request)
-                return
-            now = self.services.clock.now()
-            async with self.services.state.write() as connection:
-                run = await runs.start(
-                    connection,
-                    tenant_id=self.tenant.id,
-                    reason=wanted.reason,
-                    started_at=now,
-                    deadline=self.timetable.next_at,
-                    first_request=self.services.desk.requests,
-                    request_id=wanted.request.request_id if wanted.request is not None else None,
-                    only=wanted.only,
-                )
-                if wanted.only is None:
-                    await memory.save_tenant(connection, self.tenant.id, last_full_at=now)
+        async with self._turn() as has_turn:
+            if not has_turn:
+                return  # whoever asked asks the successor
+            with self.services.desk.reading():
+                run = await self._open_run(wanted)
             if wanted.request is not None:
                 self._serving.append(wanted.request)
             await self._execute_in_turn(run)
+
+    async def _open_run(self, wanted: _Wanted) -> Run:
+        now = self.services.clock.now()
+        async with self.services.state.write() as connection:
+            if wanted.only is None:
+                await memory.save_tenant(connection, self.tenant.id, last_full_at=now)
+            return await runs.start(
+                connection,
+                tenant_id=self.tenant.id,
+                reason=wanted.reason,
+                started_at=now,
+                deadline=self.timetable.next_at,
+                first_request=self.services.desk.requests,
+                request_id=wanted.request.request_id if wanted.request is not None else None,
+                only=wanted.only,
+            )
 
     async def _note_full_run(self, now: datetime) -> None:
         async with self.services.state.write() as connection:
             await memory.save_tenant(connection, self.tenant.id, last_full_at=now)
 
     async def _execute(self, run: Run) -> None:
-        async with self._turn():
-            if not self._stopping:
+        async with self._turn() as has_turn:
+            if has_turn:
                 await self._execute_in_turn(run)
 
     async def _execute_in_turn(self, run: Run) -> None:
-        self._fresh = False
-        joining = [request for request in self._requests if _serves(run, request)]
+        if run.only is None:
+            self._fresh = False
+        joining = [request for request in self._requests if self._serves(run, request)]
         self._serving.extend(joining)
         self._requests = deque(request for request in self._requests if request not in joining)
         self.current = TenantRun(
@@ -250,8 +256,8 @@ class TenantTask:
             self._serving.clear()
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """Wait until no other tenant's run works in the same database."""
+    async def _turn(self) -> AsyncIterator[bool]:
+        """Wait until no other tenant's run works in the same database; False if told to stop meanwhile."""
         turn = self.services.database_turns[self._database.identity]
         if turn.locked():
             _log.info("run_waits", reason="another tenant's run is under way in the same database")
@@ -259,10 +265,15 @@ class TenantTask:
             self.alive()
             await nap(self._changed, 1.0)
             self._changed.clear()
-        async with turn:
-            yield
+        if self._stopping:
+            yield False
+        else:
+            async with turn:
+                yield True
 
-
-def _serves(run: Run, request: RunRequest) -> bool:
-    """Whether a run under way does what is asked: a full run serves whoever asks for one."""
-    return run.request_id == request.request_id or (request.names is None and reports(run))
+    def _serves(self, run: Run, request: RunRequest) -> bool:
+        """Whether a run under way does what is asked: a full run serves whoever asks for one, while it has time."""
+        if run.request_id == request.request_id:
+            return True
+        has_time = run.deadline is None or self.services.clock.now() < run.deadline
+        return request.names is None and reports(run) and has_time

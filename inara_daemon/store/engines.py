@@ -28,6 +28,7 @@ TRANSACTION_SECONDS = 45.0
 """The deadline of one whole transaction."""
 CONNECT_SECONDS = 10.0
 
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _LIBPQ_ARGUMENTS_WITHOUT_EFFECT = frozenset(
     {
         "channel_binding",
@@ -69,7 +70,10 @@ def _sqlite_url(url: URL, root: Path) -> URL:
         database = unquote(database.removeprefix("file:").partition("?")[0])
     if database in {"", ":memory:"} or url.query.get("mode") == "memory":
         raise DatabaseError(DatabaseFailure.BAD_URL, "an SQLite URL must name a file: sqlite:///db/file.db")
-    path = (root / database).expanduser().resolve()
+    try:
+        path = (root / database).expanduser().resolve()
+    except (RuntimeError, OSError) as error:  # nobody's home, or links in a circle
+        raise DatabaseError(DatabaseFailure.BAD_URL, f"the path in the URL leads nowhere: {error}") from error
     return URL.create("sqlite+aiosqlite", database=str(path))
 
 
@@ -103,9 +107,12 @@ def open_engine(url: URL, *, create: bool = False, pooled: bool = False) -> Asyn
     if url.drivername.startswith("sqlite"):
         return _open_sqlite(url, create=create, pool=pool)
     query, arguments = _asyncpg_arguments(url.query)
-    return create_async_engine(
-        url.set(query=query), connect_args=arguments, hide_parameters=True, pool_pre_ping=pooled, **pool
-    )
+    try:
+        return create_async_engine(
+            url.set(query=query), connect_args=arguments, hide_parameters=True, pool_pre_ping=pooled, **pool
+        )
+    except (SQLAlchemyError, ValueError) as error:
+        raise DatabaseError(DatabaseFailure.BAD_URL, "the URL's host or port can't be read") from error
 
 
 def _open_sqlite(url: URL, *, create: bool, pool: Mapping[str, Any]) -> AsyncEngine:
@@ -119,6 +126,8 @@ def _open_sqlite(url: URL, *, create: bool, pool: Mapping[str, Any]) -> AsyncEng
 
     @event.listens_for(engine.sync_engine, "connect")
     def set_pragmas(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own type
+        # One name in broken UTF-8 must not make the whole table unreadable; it matches nobody, as its bytes differ.
+        connection.driver_connection.text_factory = _lenient_text
         cursor = connection.cursor()
         if create:
             cursor.execute("PRAGMA journal_mode=WAL")
@@ -135,6 +144,10 @@ def _open_sqlite(url: URL, *, create: bool, pool: Mapping[str, Any]) -> AsyncEng
     return engine
 
 
+def _lenient_text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
+
+
 def _asyncpg_arguments(query: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Libpq's query arguments in asyncpg's spelling: (what stays in the URL, connect arguments)."""
     given = {name: value if isinstance(value, str) else value[-1] for name, value in query.items()}
@@ -149,6 +162,8 @@ def _asyncpg_arguments(query: Mapping[str, Any]) -> tuple[dict[str, Any], dict[s
         "server_settings": settings,
     }
     mode = given.pop("sslmode", None) or given.pop("ssl", None)
+    if mode is not None and mode not in _SSL_MODES:
+        raise DatabaseError(DatabaseFailure.BAD_URL, f"the URL's sslmode must be one of {', '.join(_SSL_MODES)}")
     files = {name: given.pop(name, None) for name in ("sslrootcert", "sslcert", "sslkey")}
     if mode is not None:
         arguments["ssl"] = _ssl_context(mode, files) if any(files.values()) else mode
@@ -221,7 +236,19 @@ async def _transaction(engine: AsyncEngine, *, writes: bool) -> AsyncIterator[As
         text = f"{place} did not answer within {TRANSACTION_SECONDS:.0f} s"
         raise DatabaseError(DatabaseFailure.UNREACHABLE, text) from error
     except (SQLAlchemyError, OSError) as error:
-        raise explain(error, place) from error
+        failure = explain(error, place)
+        if failure.failure is DatabaseFailure.FILE_MISSING and _is_missing_file(engine.url, place):
+            text = f"{place} does not exist: check db_uri and the root of relative paths (INARA_DAEMON_DB_ROOT)"
+            failure = DatabaseError(DatabaseFailure.FILE_MISSING, text)
+        raise failure from error
+
+
+def _is_missing_file(url: URL, place: str) -> bool:
+    """SQLite says `unable to open` for a missing file and for a closed folder alike; people need to know which."""
+    try:
+        return url.drivername.startswith("sqlite") and not Path(place).exists()
+    except OSError:
+        return False  # not ours to see
 
 
 async def _begin(connection: AsyncConnection) -> None:

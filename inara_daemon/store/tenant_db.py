@@ -32,7 +32,6 @@ from inara_daemon.roster_plan import Spelling
 from inara_daemon.roster_row import COLUMNS, RosterRow, snapshot_of
 from inara_daemon.settings import Secret
 from inara_daemon.store.engines import identity, open_engine, read_transaction, resolve_url, write_transaction
-from inara_daemon.store.errors import DatabaseError, DatabaseFailure
 
 EVENT_CHUNK = 20_000
 """Events read in one short transaction: a long read would keep the backend's WAL from shrinking."""
@@ -87,7 +86,6 @@ class TenantDatabase:
 
     async def check(self) -> None:
         """Raise unless the database answers, holds both tables and lets us write."""
-        self._refuse_missing_file()
         async with read_transaction(self._engine) as connection:
             await connection.execute(select(_event.c.id, _event.c.cmdr).limit(1))
             await connection.execute(select(_cmdr).limit(1))
@@ -97,32 +95,24 @@ class TenantDatabase:
 
     async def spellings(self) -> AsyncIterator[list[Spelling]]:
         """All distinct names in `event`, chunk by chunk of ids; a name may come again in a later chunk."""
-        cursor = 0
+        after: int | None = None
         while True:
-            self._refuse_missing_file()
             async with read_transaction(self._engine) as connection:
-                if cursor == 0:
-                    lowest = await connection.scalar(select(func.min(_event.c.id)))
-                    cursor = -1 if lowest is None else lowest - 1
-                end = await connection.scalar(
-                    select(_event.c.id)
-                    .where(_event.c.id > cursor)
-                    .order_by(_event.c.id)
-                    .offset(EVENT_CHUNK - 1)
-                    .limit(1)
-                )
-                chunk = await _names_between(connection, cursor, end)
+                ids = select(_event.c.id).order_by(_event.c.id)
+                if after is not None:
+                    ids = ids.where(_event.c.id > after)
+                end = await connection.scalar(ids.offset(EVENT_CHUNK - 1).limit(1))
+                chunk = await _names_between(connection, after, end)
             yield chunk
             if end is None:
                 return
-            cursor = end
+            after = end
 
     async def spellings_since(self, cursor: int) -> tuple[list[Spelling], int]:
         """The names in events behind a cursor, with the overlap, and the highest id.
 
         A table whose highest id shrank is another one or was cut: then all of it is read.
         """
-        self._refuse_missing_file()
         async with read_transaction(self._engine) as connection:
             highest = await connection.scalar(select(func.max(_event.c.id))) or 0
             start = max(cursor - CURSOR_OVERLAP, 0) if highest >= cursor else 0
@@ -133,7 +123,6 @@ class TenantDatabase:
     async def stored(self, names: Sequence[str]) -> dict[str, Snapshot]:
         """What the rows of these names say; a name without a row is missing."""
         found: dict[str, Snapshot] = {}
-        self._refuse_missing_file()
         async with read_transaction(self._engine) as connection:
             for start in range(0, len(names), _NAMES_A_STATEMENT):
                 part = names[start : start + _NAMES_A_STATEMENT]
@@ -148,7 +137,6 @@ class TenantDatabase:
         written: set[str] = set()
         for start in range(0, len(ordered), _ROWS_A_STATEMENT):
             part = ordered[start : start + _ROWS_A_STATEMENT]
-            self._refuse_missing_file()
             written |= await self._write(part)
             missing = [write for write in part if write.name not in written]
             if missing:  # the event known may be gone, and another one still there
@@ -176,33 +164,25 @@ class TenantDatabase:
     def _insert(self) -> postgresql.Insert | sqlite.Insert:
         return _INSERT_SQLITE if self._engine.dialect.name == "sqlite" else _INSERT_POSTGRESQL
 
-    def _refuse_missing_file(self) -> None:
-        """SQLite says `unable to open` for a missing file and for a closed folder alike; people need to know which."""
-        if self._engine.dialect.name != "sqlite":
-            return
-        path = Path(str(self._url.database))
-        try:
-            missing = not path.exists()
-        except OSError:
-            missing = False  # not ours to see: SQLite will say so
-        if missing:
-            text = f"{path} does not exist: check db_uri and the root of relative paths (INARA_DAEMON_DB_ROOT)"
-            raise DatabaseError(DatabaseFailure.FILE_MISSING, text)
-
 
 def _chunks(names: Sequence[str]) -> list[Sequence[str]]:
     return [names[start : start + _NAMES_A_STATEMENT] for start in range(0, len(names), _NAMES_A_STATEMENT)]
 
 
-async def _names_between(connection: AsyncConnection, after: int, end: int | None) -> list[Spelling]:
+async def _names_between(connection: AsyncConnection, after: int | None, end: int | None) -> list[Spelling]:
+    """The names in events behind `after` up to `end`, each with its newest event; None is no limit."""
     statement = (
         select(_event.c.cmdr, func.max(_event.c.id))
-        .where(_event.c.id > after, _event.c.cmdr.is_not(None), _event.c.cmdr != "")
+        .where(_event.c.cmdr.is_not(None), _event.c.cmdr != "")
         .group_by(_event.c.cmdr)
     )
+    if after is not None:
+        statement = statement.where(_event.c.id > after)
     if end is not None:
         statement = statement.where(_event.c.id <= end)
-    return [Spelling(name, event_id) for name, event_id in await connection.execute(statement)]
+    rows = await connection.execute(statement)
+    # SQLite lets a column hold anything: what is no text is nobody's name.
+    return [Spelling(name, event_id) for name, event_id in rows if isinstance(name, str)]
 
 
 async def _newest_events(connection: AsyncConnection, names: Sequence[str]) -> dict[str, int]:

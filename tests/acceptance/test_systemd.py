@@ -16,7 +16,7 @@ import pytest
 
 from inara_daemon.sandbox.world import demo_world
 from tests.acceptance.machine import UNIT, CantRunHereError, Machine, machine
-from tests.stage import Stage, execute, open_stage, rows, until
+from tests.stage import Stage, open_stage, rows, until
 
 _SECONDS = 40.0
 _SERVICE = "inara-daemon"
@@ -143,21 +143,20 @@ async def test_it_starts_syncs_reloads_and_stops_as_its_own_user_hardened(servic
 
 async def test_it_writes_beside_another_process_that_writes_the_same_database(service: Service) -> None:
     path = service.home / "db/alpha.db"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
     done = asyncio.Event()
 
-    def write_once() -> None:
-        execute(path, "INSERT INTO event (event, cmdr) VALUES ('Docked', 'Backend Writer')")
-
-    async def backend() -> int:
+    def backend() -> int:
+        """Write all the time over one connection, as the backend's pool does."""
         written = 0
-        while not done.is_set():
-            await asyncio.to_thread(write_once)
-            written += 1
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+            while not done.is_set():
+                with connection:
+                    connection.execute("INSERT INTO event (event, cmdr) VALUES ('Docked', 'Backend Writer')")
+                written += 1
         return written
 
-    writing = asyncio.create_task(backend())
+    writing = asyncio.create_task(asyncio.to_thread(backend))
     await service.host.check("systemctl", "start", _SERVICE)
     await until(lambda: service.stage.discord.messages, seconds=_SECONDS)
     done.set()

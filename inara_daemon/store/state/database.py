@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import hmac
+import os
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, insert, inspect, select
+from sqlalchemy import URL, Connection, func, insert, inspect, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from inara_daemon.settings import Secret
 from inara_daemon.store.engines import describe, open_engine, read_transaction, write_transaction
+from inara_daemon.store.errors import DatabaseError, DatabaseFailure
 from inara_daemon.store.state import tables
 
 SCHEMA_VERSION = "0001"
 """The newest migration in `store/migrations/versions`."""
+
+_MIGRATION_LOCK = 0x696E617261
+WRITER_SECONDS = 30.0
+"""How long a writer waits for its turn in this process."""
 
 
 class StateDatabase:
@@ -34,10 +41,15 @@ class StateDatabase:
     async def open(self) -> None:
         """Make or migrate the tables. Raises DatabaseError."""
         if self.url.drivername.startswith("sqlite"):
-            await asyncio.to_thread(_make_private_file, Path(str(self.url.database)))
-        async with write_transaction(self._engine) as connection:
-            await connection.run_sync(_migrate)
+            try:
+                await asyncio.to_thread(_make_private_file, Path(str(self.url.database)))
+            except OSError as error:
+                text = f"{self.place} can't be made: {os.strerror(error.errno or errno.EIO)}"
+                raise DatabaseError(DatabaseFailure.NO_PERMISSION, text) from error
         async with self.write() as connection:
+            if connection.dialect.name == "postgresql":  # two first starts at once: one after the other
+                await connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+            await connection.run_sync(_migrate)
             self._fingerprint_key = await _fingerprint_key(connection)
 
     async def close(self) -> None:
@@ -47,8 +59,17 @@ class StateDatabase:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that writes. Raises DatabaseError."""
-        async with self._writer, write_transaction(self._engine) as connection:
-            yield connection
+        try:
+            async with asyncio.timeout(WRITER_SECONDS):
+                await self._writer.acquire()
+        except TimeoutError as error:
+            text = f"{self.place} can't be written: those who wait for it are too many, or it is locked"
+            raise DatabaseError(DatabaseFailure.LOCKED, text) from error
+        try:
+            async with write_transaction(self._engine) as connection:
+                yield connection
+        finally:
+            self._writer.release()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -62,9 +83,18 @@ class StateDatabase:
 
 
 def _make_private_file(path: Path) -> None:
-    """Create the file with tight modes before SQLite would with loose ones; its WAL files inherit them."""
+    """Create the file with tight modes before SQLite would with loose ones; its WAL files inherit mode and owner."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.touch(mode=0o600, exist_ok=True)
+    if not path.exists():
+        path.touch(mode=0o600)
+        give_to_owner_of_folder(path)
+
+
+def give_to_owner_of_folder(path: Path) -> None:
+    """What root makes in a folder of the service's user must not lock that user out."""
+    if os.geteuid() == 0:
+        folder = path.parent.stat()
+        os.chown(path, folder.st_uid, folder.st_gid)
 
 
 def _migrate(connection: Connection) -> None:

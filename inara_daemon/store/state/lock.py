@@ -13,7 +13,7 @@ from uuid import uuid4
 from sqlalchemy import Interval, cast, func, insert, literal, or_, select, update
 
 from inara_daemon.store.errors import DatabaseError, DatabaseFailure
-from inara_daemon.store.state.database import StateDatabase
+from inara_daemon.store.state.database import StateDatabase, give_to_owner_of_folder
 from inara_daemon.store.state.tables import engine_lease
 
 LEASE_SECONDS = 20
@@ -28,8 +28,8 @@ class EngineLock(Protocol):
     async def acquire(self) -> bool:
         """Take the lock if nobody holds it."""
 
-    async def keep(self) -> None:
-        """Return only when the lock is lost; cancelled when it is no longer needed."""
+    async def keep(self) -> str:
+        """Return only when the lock is lost, and say why; cancelled when it is no longer needed."""
 
     async def release(self) -> None:
         """Give the lock back; harmless when it isn't held."""
@@ -55,6 +55,7 @@ class FileLock:
             return True
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            give_to_owner_of_folder(self._path)
         except OSError as error:
             text = f"{self._path} can't be opened: {os.strerror(error.errno or errno.EIO)}"
             raise DatabaseError(DatabaseFailure.NO_PERMISSION, text) from error
@@ -66,9 +67,17 @@ class FileLock:
         self._descriptor = descriptor
         return True
 
-    async def keep(self) -> None:
-        """Wait for ever: the kernel doesn't take a lock away."""
-        await asyncio.Event().wait()
+    async def keep(self) -> str:
+        """Watch the file: the kernel doesn't take a lock away, but who deletes the file lets another one lead."""
+        while self._is_ours():  # noqa: ASYNC110 - nothing tells of a deleted file
+            await asyncio.sleep(RENEW_SECONDS)
+        return f"{self._path} was deleted or replaced"
+
+    def _is_ours(self) -> bool:
+        try:
+            return self._descriptor is not None and os.path.samestat(self._path.stat(), os.fstat(self._descriptor))
+        except OSError:
+            return False
 
     async def release(self) -> None:
         """Give the lock back."""
@@ -100,7 +109,7 @@ class LeaseLock:
             )
             return taken.rowcount == 1
 
-    async def keep(self) -> None:
+    async def keep(self) -> str:
         """Renew the lease; returns when somebody else has it, or when it could not be renewed in time."""
         loop = asyncio.get_running_loop()
         renewed = loop.time()
@@ -110,10 +119,11 @@ class LeaseLock:
             try:
                 async with asyncio.timeout(RENEW_SECONDS):
                     if not await self.acquire():
-                        return
+                        return "another process has taken the lead"
             except (DatabaseError, TimeoutError):
                 continue
             renewed = begun
+        return "the lease could not be renewed in time, as the state database did not answer"
 
     async def release(self) -> None:
         """End the lease now, so that a successor need not wait."""

@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from inara_daemon.clock import Moment
 from inara_daemon.store.state.database import StateDatabase
-from inara_daemon.store.state.tables import dead_webhook, message
+from inara_daemon.store.state.tables import dead_webhook, delivery_hold, message
 
 KEPT = timedelta(days=30)
 """How long settled messages are kept."""
@@ -65,6 +66,11 @@ async def take_losses(connection: AsyncConnection, tenant_id: str) -> Sequence[M
     return rows
 
 
+async def prune(connection: AsyncConnection, now: datetime) -> None:
+    """Forget messages that were settled long ago."""
+    await connection.execute(delete(message).where(message.c.settled_at < now - KEPT))
+
+
 async def of_run(connection: AsyncConnection, run_id: int) -> Mapping[str, Any] | None:
     """The message of a run's report."""
     row = (await connection.execute(select(message).where(message.c.run_id == run_id))).mappings().first()
@@ -103,14 +109,14 @@ class OutboxTable:
                     settled_at=now,
                 )
             )
-            await connection.execute(delete(message).where(message.c.settled_at < now - KEPT))
         return changed.rowcount
 
     async def waiting(self) -> Sequence[Mapping[str, Any]]:
-        """Every message still to be sent, the oldest first."""
+        """Every message still to be sent, the oldest first: `id`, `tenant_id`, `body`, `attempts`."""
+        columns = (message.c.id, message.c.tenant_id, message.c.body, message.c.attempts)
         async with self._state.read() as connection:
             rows = await connection.execute(
-                select(message).where(message.c.status == MessageStatus.WAITING.value).order_by(message.c.id)
+                select(*columns).where(message.c.status == MessageStatus.WAITING.value).order_by(message.c.id)
             )
             return [dict(row) for row in rows.mappings()]
 
@@ -147,3 +153,17 @@ class OutboxTable:
         async with self._state.write() as connection:
             await connection.execute(delete(dead_webhook).where(dead_webhook.c.fingerprint == fingerprint))
             await connection.execute(insert(dead_webhook).values(fingerprint=fingerprint, error=error, at=now))
+
+    async def holds(self) -> Mapping[str, tuple[Moment, float]]:
+        """By webhook's fingerprint, or `*`: until when Discord wants to hear nothing, and how many seconds that was."""
+        async with self._state.read() as connection:
+            rows = (await connection.execute(select(delivery_hold))).mappings()
+            return {row["scope"]: (Moment(row["boot_id"], row["until"]), row["seconds"]) for row in rows}
+
+    async def hold(self, scope: str, until: Moment, seconds: float) -> None:
+        """Discord wants to hear nothing until then."""
+        async with self._state.write() as connection:
+            await connection.execute(delete(delivery_hold).where(delivery_hold.c.scope == scope))
+            await connection.execute(
+                insert(delivery_hold).values(scope=scope, boot_id=until.boot_id, until=until.seconds, seconds=seconds)
+            )

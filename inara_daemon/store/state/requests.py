@@ -78,9 +78,9 @@ class RequestTable:
             row = (await connection.execute(select(request).where(request.c.id == request_id))).mappings().first()
         return None if row is None else _request(row)
 
-    async def save_progress(self, request_id: int, progress: Mapping[str, Any]) -> None:
-        """Say how far the engine is."""
-        await self._set(request_id, taken=True, progress=json.dumps(dict(progress)))
+    async def save_progress(self, request_id: int, progress: Mapping[str, Any]) -> bool:
+        """Say how far the engine is; False if nobody waits for the request any more."""
+        return await self._set(request_id, taken=True, progress=json.dumps(dict(progress)))
 
     async def finish(self, request_id: int, result: Mapping[str, Any]) -> None:
         """Say how it ended."""
@@ -91,6 +91,7 @@ class RequestTable:
         async with self._state.write() as connection:
             await connection.execute(delete(request).where(request.c.id == request_id))
 
-    async def _set(self, request_id: int, **values: object) -> None:
+    async def _set(self, request_id: int, **values: object) -> bool:
         async with self._state.write() as connection:
-            await connection.execute(update(request).where(request.c.id == request_id).values(**values))
+            changed = await connection.execute(update(request).where(request.c.id == request_id).values(**values))
+        return changed.rowcount == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from pydantic import TypeAdapter
@@ -20,6 +20,8 @@ from inara_daemon.store.state.tables import change, commander, roster_write, ten
 from inara_daemon.store.tenant_db import RosterWrite
 
 _SNAPSHOT = TypeAdapter(Snapshot)
+KEPT_CHANGES = timedelta(days=730)
+"""How long the history reaches back."""
 _KEYS_A_STATEMENT = 500
 
 
@@ -88,6 +90,15 @@ async def records(connection: AsyncConnection, tenant_id: str) -> dict[str, Reco
         known = None if standing is None else Standing(standing)
         found[key] = Record(known, answered_request, answered_at, misses, due_at, last_event_id)
     return found
+
+
+async def note_names(connection: AsyncConnection, tenant_id: str, keys: Collection[str]) -> None:
+    """Remember names that a run is about to ask for the first time: from now on they are no discovery."""
+    ordered = sorted(keys)
+    statement = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(commander)
+    noted = statement.on_conflict_do_nothing(index_elements=["tenant_id", "key"])
+    if ordered:
+        await connection.execute(noted, [{"tenant_id": tenant_id, "key": key} for key in ordered])
 
 
 async def counts(connection: AsyncConnection, tenant_id: str) -> dict[str, int]:
@@ -268,6 +279,12 @@ async def claim_changes(connection: AsyncConnection, run_id: int, changes: Seque
     for start in range(0, len(ids), _KEYS_A_STATEMENT):
         part = ids[start : start + _KEYS_A_STATEMENT]
         await connection.execute(update(change).where(change.c.id.in_(part)).values(report_run_id=run_id))
+
+
+async def prune_changes(connection: AsyncConnection, tenant_id: str, now: datetime) -> None:
+    """Forget what changed long ago and was told."""
+    old = (change.c.tenant_id == tenant_id, change.c.report_run_id.is_not(None), change.c.at < now - KEPT_CHANGES)
+    await connection.execute(delete(change).where(*old))
 
 
 async def history(

@@ -161,6 +161,17 @@ dead_webhook = Table(
     Column("at", UtcDateTime, nullable=False),
 )
 
+delivery_hold = Table(
+    "delivery_hold",
+    metadata,
+    # `*` for every webhook, else a webhook's fingerprint.
+    Column("scope", String(64), primary_key=True),
+    Column("boot_id", String(64), nullable=False),
+    # CLOCK_BOOTTIME seconds.
+    Column("until", Float(53), nullable=False),
+    Column("seconds", Float(53), nullable=False),
+)
+
 budget = Table(
     "budget",
     metadata,

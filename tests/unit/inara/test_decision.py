@@ -31,7 +31,7 @@ def test_an_outage_is_tried_again_at_once_then_after_1_2_5_and_15_minutes(before
 
 
 @pytest.mark.parametrize(
-    ("asked", "delay"), [(None, 0.0), (5, 5.0), (1e9, 3_600.0), (-7, 0.0)], ids=["none", "some", "absurd", "negative"]
+    ("asked", "delay"), [(None, 0.0), (5, 5.0), (1e9, 86_400.0), (-7, 0.0)], ids=["none", "some", "absurd", "negative"]
 )
 def test_an_outage_honours_the_wait_that_the_server_names_within_reason(asked: float | None, delay: float) -> None:
     assert decide(Outage("x", asked), batch=1, outages_before=0).delay == delay

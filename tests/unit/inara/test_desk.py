@@ -24,9 +24,9 @@ from inara_daemon.settings import Secret
 from tests.unit.inara.test_budget import Store as BudgetRow
 from tests.unit.inara.test_budget import StoreError
 from tests.unit.inara.test_pauses import Store as PauseRows
-from tests.virtual_time import lonely_loop, virtual_clock
+from tests.virtual_time import VirtualTimeLoop, virtual_clock
 
-pytestmark = pytest.mark.virtual_time(sockets=False)
+pytestmark = pytest.mark.virtual_time
 INTERVAL = 31.0
 _Answer = Callable[[str, Sequence[str]], Reply]
 
@@ -97,7 +97,7 @@ async def counter(inara: Inara, *, batch_size: int = 30) -> AsyncIterator[Counte
 def line(
     tenant: str, names: Sequence[str], *, key: str = "k", fillers: Sequence[str] = (), last: int | None = None
 ) -> Line:
-    return Line(tenant, Secret(key), key, last, {name: name for name in names}, {name: name for name in fillers})
+    return Line(tenant, Secret(key), key, 0, last, {name: name for name in names}, {name: name for name in fillers})
 
 
 def numbered(prefix: str, count: int) -> list[str]:
@@ -375,5 +375,5 @@ def test_names_that_wait_together_cost_the_fewest_requests_and_none_waits_idly(
         gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
         assert all(INTERVAL + 0.5 <= gap + 1e-6 <= INTERVAL + 0.55 for gap in gaps)
 
-    with asyncio.Runner(loop_factory=lonely_loop) as runner:
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         runner.run(scenario())

@@ -170,6 +170,16 @@ def test_without_ids_the_position_counts() -> None:
     assert answer == Answers({0: NotFound(), 1: Rejected("no")})
 
 
+def test_where_every_id_is_foreign_the_position_counts() -> None:
+    answer = reply(events(event(status=204, number=1_000), event(status=400, number=-3, text="no")), count=2)
+    assert answer == Answers({0: NotFound(), 1: Rejected("no")})
+
+
+def test_where_some_ids_are_ours_a_foreign_one_is_nobodys() -> None:
+    answer = reply(events(event(status=204, number=None), event(status=204, number=1)), count=2)
+    assert answer == Answers({1: NotFound()})
+
+
 def test_without_ids_a_short_reply_answers_nobody_as_its_positions_prove_nothing() -> None:
     assert reply(events(event(status=204, number=None)), count=2) == Answers({})
 

@@ -65,6 +65,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("fingerprint"),
     )
     op.create_table(
+        "delivery_hold",
+        sa.Column("scope", sa.String(length=64), nullable=False),
+        sa.Column("boot_id", sa.String(length=64), nullable=False),
+        sa.Column("until", sa.Float(precision=53), nullable=False),
+        sa.Column("seconds", sa.Float(precision=53), nullable=False),
+        sa.PrimaryKeyConstraint("scope"),
+    )
+    op.create_table(
         "engine_lease",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("holder", sa.String(length=64), nullable=False),

@@ -1,0 +1,335 @@
+"""One Discord message, whatever the names: limits, escaping, links, and what was left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inara_daemon.commander import Change, ChangeKind, RankKind
+from inara_daemon.notify.discord_format import cut, escape, length, render
+from inara_daemon.report import CommanderChange, Entry, Outcome, Problem, Report, RunFacts, Section, Totals, build
+from inara_daemon.sandbox.discord_form import form_problems
+from tests.unit.test_report import facts
+
+NOW = datetime(2027, 1, 1, 1, tzinfo=UTC)
+PAGE = "https://inara.cz/elite/cmdr/7/"
+REPORT = Report("Grim", 7, Outcome.GOOD, "Commander sync for Grim", "All well.", (), None, NOW)
+ROCKET = "\N{ROCKET}"
+
+
+def units(text: str) -> int:
+    """The strictest count of Discord's: UTF-16 units."""
+    return sum(2 if ord(sign) > 0xFFFF else 1 for sign in text)
+
+
+def embed(report: Report) -> dict[str, Any]:
+    (found,) = render(report)["embeds"]
+    assert isinstance(found, dict)
+    return found
+
+
+def fields(report: Report) -> list[tuple[str, str]]:
+    return [(field["name"], field["value"]) for field in embed(report)["fields"]]
+
+
+def value_of(*entries: Entry, omitted: int = 0) -> str:
+    ((_, value),) = fields(replace(REPORT, sections=(Section("Names", entries, omitted),)))
+    return value
+
+
+# --- Limits ----------------------------------------------------------------------------------------------------------
+
+
+def assert_discord_takes(message: dict[str, Any]) -> None:
+    assert message["allowed_mentions"] == {"parse": []}
+    assert form_problems(message) == []
+    assert units(message.get("content", "")) <= 2_000
+    embeds = message.get("embeds", [])
+    counted = 0
+    for found in embeds:
+        parts = [(found["title"], 256), (found["description"], 4_096)]
+        for field in found["fields"]:
+            parts += [(field["name"], 256), (field["value"], 1_024)]
+        assert all(text.strip() and units(text) <= most for text, most in parts)
+        assert len(found["fields"]) <= 25
+        counted += sum(units(text) for text, _ in parts)
+    assert counted <= 6_000
+    assert message.get("content", "").strip() or embeds
+
+
+hostile = st.one_of(
+    st.text(max_size=64),
+    st.text(r"*_~`|<>#-[]()\@:.1 " + "\n\u202e\u200b" + ROCKET, max_size=64),
+    st.sampled_from(["@everyone", "```", "`" * 64, "*" * 64, "\\" * 64, ROCKET * 64, "1. x", "# x", "[x](http://x.y)"]),
+)
+visible = st.builds("x{}".format, hostile)
+"""What problems say: a text of the daemon's or Inara's own, in which something is to be seen."""
+counts = st.integers(0, 10**7)
+totals = st.builds(Totals, counts, counts, counts, counts, counts, counts, counts)
+values = hostile | st.none()
+
+
+def changes_of(name: str) -> st.SearchStrategy[CommanderChange]:
+    ranks = st.integers(0, 10**6).map(str)
+    kinds = st.sampled_from([kind for kind in ChangeKind if "mote" not in kind and kind is not ChangeKind.RANK_LEARNED])
+    change = st.builds(Change, kinds, values, values)
+    promotion = st.builds(Change, st.just(ChangeKind.PROMOTED), ranks, ranks, st.sampled_from(RankKind))
+    url = st.sampled_from([None, PAGE, f"https://inara.cz/{'x' * 230}", "https://evil.example/"])
+    return st.builds(CommanderChange, st.just(name), url, change | promotion)
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> RunFacts:
+    """Runs with up to hundreds of everything, made of a few hostile names."""
+
+    def many(few: Sequence[str], most: int = 300) -> tuple[str, ...]:
+        count = draw(st.integers(0, most)) if few else 0
+        return tuple(f"{few[number % len(few)]}{number or ''}" for number in range(count))
+
+    names, said = draw(st.lists(hostile, max_size=4)), draw(st.lists(visible, max_size=4))
+    kinds = many(["bug", "outage", "name_rejected", "x" * 300], 40)
+    told = draw(st.lists(st.sampled_from(["", *names]).flatmap(changes_of), max_size=6))
+    return facts(
+        tenant=draw(hostile),
+        first=draw(st.booleans()),
+        totals=draw(totals),
+        changes=tuple(replace(told[n % len(told)], name=name) for n, name in enumerate(many(names))) if told else (),
+        not_found=many(names),
+        ambiguous=many(names),
+        problems=tuple(map(Problem, kinds, many(said, 40))),
+        undelivered=many(said),
+        log_lines=many(names),
+        log_lines_dropped=draw(counts),
+    )
+
+
+@given(runs(), st.booleans())
+def test_text_from_outside_of_any_kind_and_size_keeps_every_limit(run: RunFacts, plain: bool) -> None:
+    assert_discord_takes(render(build(run), plain=plain))
+
+
+@pytest.mark.parametrize("sign", ["x", "*", "\\", "`", ROCKET])
+@pytest.mark.parametrize("plain", [False, True])
+def test_everything_too_long_at_once_keeps_every_limit(sign: str, plain: bool) -> None:
+    text = sign * 7_000
+    section = Section("t" * 300, tuple(Entry(text, f"{sign * 64}{number}", PAGE) for number in range(100)), 10**6)
+    report = Report("Grim", 7, Outcome.FAILED, text, text, (section,) * 30, NOW, NOW, (text,) * 200, 10**6)
+    assert_discord_takes(render(report, plain=plain))
+
+
+def test_at_most_25_fields_and_the_log_is_the_last_of_them() -> None:
+    names = [f"S{number}" for number in range(30)]
+    report = replace(REPORT, sections=tuple(Section(name, (Entry("x"),)) for name in names))
+    shown = [name for name, _ in fields(report)]
+    assert (len(shown), shown[:24]) == (25, names[:24])
+    shown = [name for name, _ in fields(replace(report, log_lines=("line",)))]
+    assert (len(shown), shown[:23], shown[-1]) == (25, names[:23], "Log")
+
+
+def test_the_log_finds_room_when_the_sections_take_all() -> None:
+    section = Section("Names", tuple(Entry("", "x" * 60) for _ in range(100)))
+    name, value = fields(replace(REPORT, sections=(section,) * 20, log_lines=("line " * 20,) * 30))[-1]
+    assert name == "Log"
+    assert value.count("\n") > 8
+
+
+# --- What it shows ---------------------------------------------------------------------------------------------------
+
+
+def test_a_message_shows_the_report() -> None:
+    sections = (
+        Section("Promotions", (Entry("Combat: Deadly → Elite", "Nova", PAGE), Entry("Trade: Dealer", "Vega")), 3),
+        Section("Not on Inara", (Entry("", "Lyra"), Entry("", "\u200b"))),
+    )
+    log = ("warning a`b```c", "error d\n e")
+    report = replace(REPORT, summary="One.\nTwo_2.", sections=sections, next_run_at=NOW, log_lines=log)
+    assert embed(report) == {
+        "title": "Commander sync for Grim",
+        "description": "One.\nTwo\\_2.\nNext run <t:1798765200:R>",
+        "color": 0x2ECC71,
+        "timestamp": "2027-01-01T01:00:00+00:00",
+        "fields": [
+            {
+                "name": "Promotions",
+                "value": f"**[Nova]({PAGE})** Combat: Deadly → Elite\n**Vega** Trade: Dealer\n… and 3 more",
+                "inline": False,
+            },
+            {"name": "Not on Inara", "value": "Lyra\n?", "inline": False},
+            {
+                "name": "Log",
+                "value": "```text\nwarning a`\u200bb`\u200b`\u200b`\u200bc\nerror d e\n```",
+                "inline": False,
+            },
+        ],
+    }
+    content = render(report, plain=True)["content"]
+    assert content == "**Commander sync for Grim**\nOne. Two\\_2.\nNext run <t:1798765200:R>"
+    assert units(render(replace(report, summary="x" * 3_000), plain=True)["content"]) == 2_000
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_without_a_next_run_none_is_named(plain: bool) -> None:
+    assert "Next run" not in str(render(REPORT, plain=plain))
+
+
+def test_each_outcome_has_a_colour_of_its_own() -> None:
+    assert len({embed(replace(REPORT, outcome=outcome))["color"] for outcome in Outcome}) == len(Outcome)
+
+
+@pytest.mark.parametrize("url", [PAGE, "http://inara.cz/x", "https://www.inara.cz/elite/cmdr-a_b/1.html"])
+def test_a_page_of_inaras_is_linked(url: str) -> None:
+    assert value_of(Entry("", "Nova", url)) == f"[Nova]({url})"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        None,
+        "",
+        "https://inara.cz.evil.example/",
+        "https://evilinara.cz/",
+        "https://evil.example/https://inara.cz/",
+        "https://user@inara.cz/",
+        "https://inara.cz:8080/",
+        "https://inara.cz/x) [y](https://evil.example/",
+        "https://inara.cz/ x",
+        "https://inara.cz/\n",
+        "javascript://inara.cz/",
+        "https://inaraxcz/",
+    ],
+)
+def test_text_from_outside_makes_no_link_to_anywhere_else(url: str | None) -> None:
+    assert value_of(Entry("", "Nova", url)) == "Nova"
+
+
+# --- What was left out -----------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(0, 300), min_size=1, max_size=8), st.integers(1, 64), st.integers(0, 10**6))
+def test_shown_and_left_out_are_all(sizes: list[int], width: int, omitted: int) -> None:
+    sections = tuple(
+        Section(f"S{index}", tuple(Entry("", "x" * width) for _ in range(size)), omitted + 1)
+        for index, size in enumerate(sizes)
+    )
+    for section, (_, value) in zip(sections, fields(replace(REPORT, sections=sections)), strict=False):
+        *shown, last = value.split("\n")
+        more = re.fullmatch("… and ([0-9,]+) more", last)
+        assert more is not None
+        assert all(re.fullmatch("x+…?", line) for line in shown)
+        assert len(shown) + int(more[1].replace(",", "")) == len(section.entries) + section.omitted
+
+
+def test_what_fits_is_shown_whole() -> None:
+    value = value_of(*(Entry("", f"Commander {number:03}") for number in range(70)))
+    assert value.count("\n") == 69
+    assert "more" not in value
+    fuller = value_of(*(Entry("", f"Commander {number:03}") for number in range(90)))
+    assert 1_024 - 40 < units(fuller) <= 1_024
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "shown"),
+    [
+        ("Nova", 4, "Nova"),
+        ("Nova Prime", 5, "Nova…"),
+        ("x" * 10, 1, "…"),
+        (ROCKET * 2, 4, ROCKET * 2),
+        (ROCKET * 3, 5, f"{ROCKET * 2}…"),
+        (ROCKET * 3, 4, f"{ROCKET}…"),
+        ("ab\\*", 4, "ab\\*"),
+        ("ab\\*c", 4, "ab…"),
+        ("ab\\\\\\*c", 5, "ab…"),
+    ],
+)
+def test_what_is_cut_says_so_and_leaves_no_escape_behind(text: str, width: int, shown: str) -> None:
+    assert cut(text, width) == shown
+
+
+def test_an_overlong_line_is_cut_and_the_next_ones_still_come() -> None:
+    first, *rest = value_of(Entry("y" * 2_000, "Nova"), Entry("", "Vega")).split("\n")
+    assert first.startswith("**Nova** yyy")
+    assert first.endswith("y…")
+    assert rest == ["Vega"]
+
+
+@given(hostile, st.integers(1, 130))
+def test_a_cut_text_begins_like_the_whole_and_fits_in_utf_16_units(text: str, width: int) -> None:
+    assert length(f"{text}\ud800") == units(text) + 1
+    shown = cut(text, width)
+    assert units(shown) <= width
+    assert shown == text or (shown.endswith("…") and text.startswith(shown[:-1]) and units(text) > width)
+
+
+# --- Text from outside -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sign", r"\*_~`|<>#-[]")
+def test_text_from_outside_loses_its_markdown(sign: str) -> None:
+    assert escape(f"a{sign}{sign}b") == f"a\\{sign}\\{sign}b"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("1. Nova", "1\\. Nova"),
+        ("12.", "12\\."),
+        (" 1. Nova", "1\\. Nova"),
+        ("Nova 1.", "Nova 1."),
+        ("1 Nova.", "1 Nova."),
+        ("Grim's Squad & Co.", "Grim's Squad & Co."),
+        ("<@123> <@&4> <#5>", "\\<@123\\> \\<@&4\\> \\<\\#5\\>"),
+        ("a\nb\r\n\tc", "a b c"),
+        ("a\u202eb\u200bc\x1bd\ud800e", "a b c d e"),
+        ("👩\u200d🚀", "👩\u200d🚀"),
+        ("https://evil.example", "https:\u200b//evil.example"),
+    ],
+)
+def test_text_from_outside_is_one_line_to_the_letter(text: str, shown: str) -> None:
+    assert escape(text) == shown
+
+
+@given(hostile)
+def test_text_from_outside_leaves_no_sign_that_discord_would_read(text: str) -> None:
+    escaped = escape(text)
+    assert re.match(r"\d+\.", escaped) is None
+    assert "://" not in escaped
+    assert not set(re.sub(r"\\[^A-Za-z0-9\s]", "", escaped)) & set("\\*_~`|<>#-[]\n")
+
+
+@given(runs())
+@settings(max_examples=50)
+def test_text_from_outside_never_begins_a_line_as_markdown(run: RunFacts) -> None:
+    report = build(run)
+    found = embed(report)
+    texts = [found["title"], found["description"], *(value for name, value in fields(report) if name != "Log")]
+    for line in "\n".join(texts).split("\n"):
+        assert re.match(r"#|>|-|\d+\.|\*(?!\*)", line) is None
+        assert "```" not in line
+
+
+@given(st.lists(hostile, min_size=1, max_size=40), counts)
+def test_text_from_outside_cannot_break_a_code_block(lines: list[str], dropped: int) -> None:
+    ((_, block),) = fields(replace(REPORT, log_lines=tuple(lines), log_lines_dropped=dropped))
+    assert block.startswith("```text\n")
+    assert block.endswith("\n```")
+    shown = block.removeprefix("```text\n").removesuffix("\n```").split("\n")
+    assert not any("``" in line for line in shown)
+    earlier = re.fullmatch("… ([0-9,]+) earlier lines", shown[0])
+    left = int(earlier[1].replace(",", "")) if earlier is not None else 0
+    assert earlier is None or left > 0
+    assert len(shown) - (1 if earlier is not None else 0) + left == len(lines) + dropped
+
+
+def test_the_newest_log_lines_are_kept_in_their_order() -> None:
+    ((_, block),) = fields(replace(REPORT, log_lines=tuple(f"line {number}" for number in range(1_000))))
+    first, *shown = block.split("\n")[1:-1]
+    assert shown == [f"line {number}" for number in range(1_000 - len(shown), 1_000)]
+    assert first == f"… {1_000 - len(shown)} earlier lines"
+    assert len(shown) > 80
