@@ -12,7 +12,8 @@ Pure, without I/O, at the top: commander (ranks, merge, diff), roster_row, roste
 (tenant.json; tenant_entry, json_document), settings (environment, cron, urls, secret, problems). clock and nap hand
 time in.
 
-service/ plugs it together: engine owns everything while it holds the state database (errand asks it from another
-process), supervisor keeps a tenant_task alive for each tenant, tenant_run is one run. daemon is the process that stays.
+service/ plugs it together: engine owns everything while it holds the state database, as far as its duty goes (errand
+asks it from another process, request_desk answers), supervisor keeps a tenant_task alive for each tenant, tenant_run is
+one run. daemon is the process that stays; progress tells who is alive, logbook what was logged.
 cli/ has a file per verb, web/ the health page, sandbox/ stand-ins for Inara and Discord, `__main__` the entry.
 """

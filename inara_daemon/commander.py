@@ -72,8 +72,16 @@ def ladder_name(kind: RankKind) -> str:
 
 
 def lookup_key(name: str) -> str:
-    """What makes two spellings one commander at Inara, whose search ignores case."""
-    return name.strip().casefold()
+    """What makes two spellings one commander at Inara, whose search ignores case.
+
+    Simple case folding, sign by sign: the full one would make `Straße` and `STRASSE` one, who may be two players.
+    """
+    return "".join(_fold(sign) for sign in name.strip())
+
+
+def _fold(sign: str) -> str:
+    folded = sign.casefold()
+    return folded if len(folded) == 1 else sign.lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +222,7 @@ def merge(previous: Snapshot | None, profile: Profile, now: datetime) -> Snapsho
     """What is known after this reply: what it lacks stays as it was."""
     before = previous or Snapshot()
     if profile.user_id is not None and before.user_id not in {None, profile.user_id}:
-        before = replace(before, squadron_absent_since=None)  # how long somebody else was in no squadron says nothing
+        before = Snapshot()  # what is known of somebody else says nothing
     merged = replace(
         before,
         user_id=before.user_id if profile.user_id is None else profile.user_id,
@@ -248,21 +256,20 @@ def diff(previous: Snapshot | None, current: Snapshot, identity: Identity) -> tu
     """What a reply changed, the most notable first; a commander never seen before is one change."""
     if previous is None:
         return (Change(ChangeKind.NEW, new=current.inara_name),)
+    if identity is Identity.OTHER_ACCOUNT:  # another person's ranks are nobody's promotion
+        return (Change(ChangeKind.OTHER_ACCOUNT, str(previous.user_id), str(current.user_id)),)
     changes = [
-        *_identity_changes(previous, current, identity),
+        *_renames(previous, current),
         *_squadron_changes(previous, current),
+        *_rank_changes(previous, current),
     ]
-    if identity is not Identity.OTHER_ACCOUNT:  # another person's ranks are nobody's promotion
-        changes.extend(_rank_changes(previous, current))
     if current.power != previous.power:
         changes.append(Change(ChangeKind.POWER, previous.power, current.power))
     notability = list(ChangeKind)
     return tuple(sorted(changes, key=lambda change: notability.index(change.kind)))
 
 
-def _identity_changes(previous: Snapshot, current: Snapshot, identity: Identity) -> list[Change]:
-    if identity is Identity.OTHER_ACCOUNT:
-        return [Change(ChangeKind.OTHER_ACCOUNT, str(previous.user_id), str(current.user_id))]
+def _renames(previous: Snapshot, current: Snapshot) -> list[Change]:
     if previous.inara_name is None or current.inara_name is None:
         return []
     if lookup_key(previous.inara_name) == lookup_key(current.inara_name):

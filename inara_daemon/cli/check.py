@@ -47,7 +47,8 @@ async def check_everything(place: Place, *, online: bool, quiet: bool) -> int:
     tenants = read_tenants(settings)
     records = await _remembered(place, settings, tenants)
     turns = asyncio.Semaphore(_AT_ONCE)
-    findings = await asyncio.gather(*(_look(tenant, settings, records, turns) for tenant in tenants.tenants))
+    look = [_look(tenant, settings, records, turns, read_names=not quiet) for tenant in tenants.tenants]
+    findings = await asyncio.gather(*look)
     troubles = [f"tenant {finding.tenant.id}: {finding.problem}" for finding in findings if finding.problem]
     remarks = [*settings.warnings, *tenants.warnings]
     remarks += [f"tenant {skipped.label} is skipped: it {skipped.reason}" for skipped in tenants.skipped]
@@ -83,7 +84,12 @@ async def _remembered(place: Place, settings: Settings, tenants: Tenants) -> Map
 
 
 async def _look(
-    tenant: Tenant, settings: Settings, records: Mapping[str, Mapping[str, Record]], turns: asyncio.Semaphore
+    tenant: Tenant,
+    settings: Settings,
+    records: Mapping[str, Mapping[str, Record]],
+    turns: asyncio.Semaphore,
+    *,
+    read_names: bool,
 ) -> _Finding:
     finding = _Finding(tenant, records=records.get(tenant.id, {}))
     async with turns:
@@ -95,8 +101,8 @@ async def _look(
         try:
             finding.identity = database.identity
             await database.check()
-            spellings = [spelling async for chunk in database.spellings() for spelling in chunk]
-            finding.roster = gather(spellings)
+            if read_names:
+                finding.roster = gather([spelling async for chunk in database.spellings() for spelling in chunk])
         except DatabaseError as error:
             finding.problem = str(error)
         finally:

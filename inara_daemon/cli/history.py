@@ -31,4 +31,8 @@ async def show_history(place: Place, *, tenant_id: str | None, name: str | None,
         what = words(change.change) if change.applied else f"{words(change.change)} (not yet in the tenant's database)"
         shown.add_row(moment(change.at), plain(change.tenant_id), plain(change.name), plain(what))
     console.print(shown)
+    if len(changes) == memory.SHOWN_CHANGES:
+        console.print(
+            f"These are the newest {memory.SHOWN_CHANGES:,}; ask with --tenant, --name or --since for others."
+        )
     return Exit.WELL

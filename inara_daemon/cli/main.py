@@ -6,6 +6,7 @@ import asyncio
 import errno
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
@@ -51,6 +52,8 @@ def cli(context: click.Context, tenants_file: Path | None) -> None:
 @click.pass_context
 def run(context: click.Context, tenants_file: Path | None = None) -> None:
     """Run in the foreground until stopped."""
+    # A reload that comes while we start must not end us: it waits until somebody listens.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     from inara_daemon.cli.run import run_daemon  # noqa: PLC0415 - a verb's imports are paid by that verb only
 
     _conclude(run_daemon, _place(context, tenants_file))

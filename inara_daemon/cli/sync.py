@@ -75,7 +75,8 @@ def progress_line(progress: Progress) -> Text:
         counts = f"{each.get('answered', 0)}/{each.get('names', '?')}"
         parts.append(f"{tenant_id} {'done' if each.get('done') else counts}")
     line = "  ".join(parts) or "reading names ..."
-    wait = progress.values.get("next_request_in")
+    waits = [each.get("next_request_in") for each in progress.values.get("tenants", {}).values() if not each["done"]]
+    wait = min((seconds for seconds in waits if seconds is not None), default=None)
     who = "" if progress.leading else "  (served by the running daemon)"
     return plain(f"{line}   next request in {wait:.0f} s{who}" if wait is not None else f"{line}{who}")
 
@@ -88,11 +89,10 @@ def show_problems(result: Mapping[str, Any]) -> int:
 
 
 def _say_held(house: House, held: HeldError) -> None:
-    if held.seconds is None:
-        until = "until the configuration changes"
-    else:
-        until = f"until {moment(house.clock.now() + timedelta(seconds=held.seconds))} UTC ({duration(held.seconds)})"
-    console.print(f"Requests to Inara are held back: {held.reason}, {until}.", style="red")
+    until = ""
+    if held.seconds is not None:
+        until = f", until {moment(house.clock.now() + timedelta(seconds=held.seconds))} UTC ({duration(held.seconds)})"
+    console.print(plain(f"Held back: {held.reason}{until}."), style="red")
     console.print("What is left of this run is taken up by the daemon, or by the next sync after that.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -21,7 +22,7 @@ _ON_ITS_WAY = frozenset({MessageStatus.WAITING.value, MessageStatus.SENDING.valu
 
 
 class HeldError(Exception):
-    """Requests are held back, so the errand can't be done now."""
+    """Something holds the errand back, for `seconds` if that is known, so that it can't be done now."""
 
     def __init__(self, reason: str, seconds: float | None) -> None:
         super().__init__(reason)
@@ -63,7 +64,7 @@ class Errand:
     async def ask(
         self, kind: RequestKind, arguments: Mapping[str, Any], on_progress: Callable[[Progress], None]
     ) -> Mapping[str, Any]:
-        """Ask and wait for the result. Raises HeldError when a pause or an outage holds requests back."""
+        """Ask and wait for the result. Raises HeldError rather than wait for a pause or a database."""
         request_id = await self._table.ask(kind, arguments, self._house.clock.now())
         try:
             while True:
@@ -74,7 +75,7 @@ class Errand:
                 if request.result is not None:
                     return request.result
                 on_progress(Progress(self._engine is not None, request.taken, request.progress))
-                _refuse_to_wait_for_a_pause(request)
+                _refuse_to_wait(request)
                 await asyncio.sleep(POLL_SECONDS)
         finally:
             await self._table.forget(request_id)
@@ -118,8 +119,13 @@ class Errand:
             await asyncio.sleep(POLL_SECONDS)
 
 
-def _refuse_to_wait_for_a_pause(request: Request) -> None:
-    progress = request.progress
-    waits = any(not each["done"] for each in progress.get("tenants", {}).values())
-    if waits and progress.get("paused"):
-        raise HeldError(str(progress["paused"]), progress.get("next_request_in"))
+def _refuse_to_wait(request: Request) -> None:
+    """Leave when every tenant that isn't done waits for the end of a pause, or for its database to come back."""
+    waiting = [each for each in request.progress.get("tenants", {}).values() if not each["done"]]
+    if not waiting or not all(each.get("paused") or each.get("trouble") for each in waiting):
+        return
+    paused = [each for each in waiting if each.get("paused")]
+    if not paused:
+        raise HeldError("; ".join(dict.fromkeys(each["trouble"] for each in waiting)), None)
+    soonest = min(paused, key=lambda each: math.inf if each["next_request_in"] is None else each["next_request_in"])
+    raise HeldError(soonest["paused"], soonest["next_request_in"])

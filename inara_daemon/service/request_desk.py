@@ -146,25 +146,26 @@ class RequestDesk:
         progress = {}
         for tenant_id in wanted:
             current = tasks[tenant_id].current if tenant_id in tasks else None
-            counts = current.counts() if current is not None else {}
-            progress[tenant_id] = {"done": tenant_id not in open_ids, **counts}
-        return {"tenants": progress, **self._waiting(open_ids)}
+            progress[tenant_id] = {
+                "done": tenant_id not in open_ids,
+                "trouble": current.database_trouble if current is not None else None,
+                **(current.counts() if current is not None else {}),
+                **self._waiting(tenant_id),
+            }
+        return {"tenants": progress}
 
-    def _waiting(self, tenant_ids: Collection[str]) -> Mapping[str, Any]:
-        """When the next request can leave for any of these tenants, and what holds back all of them."""
-        keys = {self.services.state.fingerprint(self.tenants()[name].inara_api_key) for name in self._known(tenant_ids)}
-        waits = {key: self.services.desk.next_request_in(key) for key in keys}
-        if not waits:
+    def _waiting(self, tenant_id: str) -> Mapping[str, Any]:
+        """When the next request can leave for this tenant, and which pause holds it back."""
+        tenant = self.tenants().get(tenant_id)
+        if tenant is None:
             return {}
-        soonest = min(waits, key=lambda key: waits[key])
-        pause = self.services.pauses.in_force(soonest)
+        fingerprint = self.services.state.fingerprint(tenant.inara_api_key)
+        seconds = self.services.desk.next_request_in(fingerprint)
+        pause = self.services.pauses.in_force(fingerprint)
         return {
-            "next_request_in": None if waits[soonest] == float("inf") else round(waits[soonest], 1),
+            "next_request_in": None if seconds == float("inf") else round(seconds, 1),
             "paused": None if pause is None else pause.reason,
         }
-
-    def _known(self, tenant_ids: Collection[str]) -> Collection[str]:
-        return [tenant_id for tenant_id in tenant_ids if tenant_id in self.tenants()]
 
     async def _dry_run(self, request: Request, say: _Say) -> Mapping[str, Any]:
         chosen, unknown = self._chosen(request)
@@ -172,9 +173,11 @@ class RequestDesk:
         tasks = {name: asyncio.create_task(run.execute(), name=f"dry run {name}") for name, run in runs.items()}
         try:
             while not all(task.done() for task in tasks.values()):
-                progress = {name: {"done": tasks[name].done(), **run.counts()} for name, run in runs.items()}
-                open_ids = [name for name, task in tasks.items() if not task.done()]
-                await say({"tenants": progress, **self._waiting(open_ids)})
+                progress = {
+                    name: {"done": tasks[name].done(), **run.counts(), **self._waiting(name)}
+                    for name, run in runs.items()
+                }
+                await say({"tenants": progress})
                 await asyncio.wait(tasks.values(), timeout=POLL_SECONDS)
         finally:
             for task in tasks.values():

@@ -31,9 +31,7 @@ _NAP_SECONDS = 10.0
 _TALLY_SECONDS = 2.0
 _NAMES_A_TRANSACTION = 2_000
 _SCHEDULED = frozenset({RunReason.CRON, RunReason.CATCH_UP, RunReason.FIRST, RunReason.RELOAD})
-_WORTH_WAITING_FOR = frozenset(
-    {DatabaseFailure.LOCKED, DatabaseFailure.UNREACHABLE, DatabaseFailure.FULL, DatabaseFailure.REFUSED}
-)
+_WORTH_WAITING_FOR = frozenset({DatabaseFailure.LOCKED, DatabaseFailure.UNREACHABLE, DatabaseFailure.FULL})
 """What may pass by itself; the rest needs an operator, so the run ends and says so."""
 
 _Result = TypeVar("_Result")
@@ -62,10 +60,7 @@ class _Stop(Exception):  # noqa: N818 - not an error
 
 @dataclass(slots=True)
 class TenantRun:
-    """A run under way.
-
-    `next_run_at` is for the report.
-    """
+    """A run under way; `next_run_at` is for the report, `database_trouble` why it waits for the tenant's database."""
 
     services: Services
     tenant: Tenant
@@ -75,6 +70,7 @@ class TenantRun:
     fingerprint: str
     roster: Roster = field(default_factory=lambda: Roster({}))
     records: dict[str, Record] = field(default_factory=dict)
+    database_trouble: str | None = None
     _tally_at: float = 0.0
     _troubles: set[str] = field(default_factory=set)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -248,10 +244,13 @@ class TenantRun:
                     raise _Stop(Ending.DATABASE) from error
                 if attempt == 0:
                     _log.warning("database_failed", failure=error.failure.value, error=str(error))
+                else:
+                    self.database_trouble = str(error)
                 await self._back_off(DATABASE_BACKOFF[min(attempt, len(DATABASE_BACKOFF) - 1)])
             else:
                 if attempt:
                     _log.info("database_recovered", attempts=attempt)
+                    self.database_trouble = None
                 return result
         raise _Stop(Ending.DATABASE)
 

@@ -49,11 +49,12 @@ _SQLITE_TEXTS: tuple[tuple[str, DatabaseFailure, str], ...] = (
 """What SQLite's messages mean; the first that occurs decides."""
 
 _SQLSTATES: tuple[tuple[str, DatabaseFailure, str], ...] = (
-    ("28", DatabaseFailure.LOGIN_REFUSED, "{place} refused the login: check user and password in db_uri"),
+    ("28", DatabaseFailure.LOGIN_REFUSED, "{place} refused the login: check user and password in its URL"),
     ("3D", DatabaseFailure.FILE_MISSING, "{place}: there is no such database"),
     ("42P01", DatabaseFailure.TABLES_MISSING, _NO_TABLES),
     ("42501", DatabaseFailure.NO_PERMISSION, "{place}: this user lacks a permission on the tables"),
     ("25006", DatabaseFailure.READ_ONLY, "{place} only allows reading"),
+    ("40", DatabaseFailure.LOCKED, "{place} gave way to another session"),
     ("55P03", DatabaseFailure.LOCKED, "{place} is locked by another session"),
     ("53100", DatabaseFailure.FULL, "{place} can't grow: the disk is full"),
     ("08", DatabaseFailure.UNREACHABLE, "{place} can't be reached"),

@@ -22,6 +22,8 @@ from inara_daemon.store.tenant_db import RosterWrite
 _SNAPSHOT = TypeAdapter(Snapshot)
 KEPT_CHANGES = timedelta(days=730)
 """How long the history reaches back."""
+SHOWN_CHANGES = 1_000
+"""The most that `history` gives at once."""
 _KEYS_A_STATEMENT = 500
 
 
@@ -294,7 +296,7 @@ async def history(
     key: str | None = None,
     since: datetime | None = None,
     run_id: int | None = None,
-    limit: int = 1_000,
+    limit: int = SHOWN_CHANGES,
 ) -> Sequence[StoredChange]:
     """The newest changes, the oldest of them first."""
     statement = select(change)
