@@ -155,14 +155,22 @@ class Engine:
         """Save what is under way and leave, each step bounded; says what had to be left."""
         self.desk.stop()
         await self._within(DRAIN_SECONDS, "request under way", self._join("desk"))
+        await self._within(CANCEL_SECONDS, "requests", self._leave_requests())
         await self._within(CANCEL_SECONDS, "desk", self._cancel("desk", "requests", "supervisor"))
-        await self._within(CANCEL_SECONDS, "requests", self._requests.stop())
         if not await self._within(LEAVE_SECONDS, "tenants", self.supervisor.stop()):
             _log.error("tenants_abandoned", tenants=await self.supervisor.abort())
-        await self._within(LEAVE_SECONDS, "outbox", self.outbox.stop())
+        await self._within(LEAVE_SECONDS, "outbox", self._leave_outbox())
         await self._within(CANCEL_SECONDS, "outbox", self._cancel("outbox"))
         for session in self._sessions:
             await session.close()
+
+    async def _leave_requests(self) -> None:
+        await self._requests.stop()
+        await self._join("requests")
+
+    async def _leave_outbox(self) -> None:
+        await self.outbox.stop()
+        await self._join("outbox")
 
     async def _join(self, name: str) -> None:
         task = self._tasks.get(name)

@@ -12,6 +12,7 @@ import structlog
 from inara_daemon.commander import Found, NotFound, Outcome, Rejected
 from inara_daemon.inara.line import Line, Served, Stopped, Trouble
 from inara_daemon.inara.pauses import PauseReason
+from inara_daemon.nap import nap
 from inara_daemon.report import notice, to_json
 from inara_daemon.service.dry_run import DryRun
 from inara_daemon.service.duty import Duty, duty_for
@@ -33,8 +34,8 @@ _Say = Callable[[Mapping[str, Any]], Awaitable[None]]
 _log = structlog.get_logger("inara_daemon.requests")
 
 
-class _ForgottenError(Exception):
-    """Nobody waits for the request any more."""
+class _LeftError(Exception):
+    """The request is not served any further."""
 
 
 @dataclass(slots=True)
@@ -49,12 +50,13 @@ class RequestDesk:
     tenants: Callable[[], Mapping[str, Tenant]]
     duty: Duty
     _tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
-        """Look for requests until cancelled."""
+        """Look for requests until stopped."""
         table = RequestTable(self.services.state)
         failing = False
-        while True:
+        while not self._stopping.is_set():
             try:
                 for request in await table.unfinished():
                     if request.id not in self._tasks and duty_for(request.kind) <= self.duty:
@@ -66,12 +68,11 @@ class RequestDesk:
                     _log.warning("requests_unreadable", error=str(error))
                 failing = True
             self._tasks = {number: task for number, task in self._tasks.items() if not task.done()}
-            await asyncio.sleep(POLL_SECONDS)
+            await nap(self._stopping, POLL_SECONDS)
 
     async def stop(self) -> None:
-        """Leave what is unfinished to the next engine."""
-        for task in self._tasks.values():
-            task.cancel()
+        """Leave what is unfinished to the next engine; nothing is cancelled amid a transaction."""
+        self._stopping.set()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _serve(self, table: RequestTable, request: Request) -> None:
@@ -83,18 +84,20 @@ class RequestDesk:
         }[request.kind]
 
         async def say(progress: Mapping[str, Any]) -> None:
+            if self._stopping.is_set():
+                raise _LeftError("the engine stops")
             if not await table.save_progress(request.id, progress):
-                raise _ForgottenError
+                raise _LeftError("whoever asked has left")
 
         _log.info("request_taken", request=request.id, kind=request.kind.value)
         try:
             result = await serve(request, say)
             await table.finish(request.id, result)
-        except _ForgottenError:
-            _log.info("request_forgotten", request=request.id, reason="whoever asked has left")
+        except _LeftError as left:
+            _log.info("request_left", request=request.id, reason=str(left))
         except DatabaseError as error:
             _log.error("request_failed", request=request.id, error=str(error))
-            await asyncio.sleep(POLL_SECONDS)  # it is still unfinished, and is tried again
+            await nap(self._stopping, POLL_SECONDS)  # it is still unfinished, and is tried again
 
     def _wanted(self, request: Request) -> Sequence[str]:
         """The ids of the tenants asked for: all, unless some were named."""
@@ -212,6 +215,8 @@ class RequestDesk:
                     return [heard.reason, heard.text]
                 if isinstance(heard, Trouble):
                     return [heard.failure.value, heard.text]
+                if self._stopping.is_set():
+                    raise _LeftError("the engine stops")
                 await line.listen(POLL_SECONDS)
 
     async def _test_webhook(self, request: Request, _say: _Say) -> Mapping[str, Any]:

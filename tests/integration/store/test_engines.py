@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import URL
@@ -145,6 +146,7 @@ async def test_a_server_may_be_named_by_arguments_alone_and_learns_who_asks(post
         ("sslpassword=canary&dbname=canary", "argument dbname, sslpassword is not supported"),
         ("sslmod=canary", "argument sslmod is not supported"),
         ("connect_timeout=canary", "connect_timeout must be a number of seconds"),
+        ("sslmode=canary", "sslmode must be one of"),
         ("sslmode=verify-full&sslrootcert=/nowhere/root.crt", "certificate files can't be read"),
     ],
 )
@@ -164,12 +166,13 @@ async def test_nothing_prepared_is_needed_again_as_pgbouncer_may_change_the_serv
     for value in range(3):
         async with read_transaction(engine) as connection:
             assert await connection.scalar(statement, {"value": value}) == value
-            # What another client of PgBouncer may leave behind, or may never have prepared, on its connection.
-            await connection.exec_driver_sql("DEALLOCATE ALL")
-            for number in range(1, 40):
-                await connection.exec_driver_sql(f'PREPARE "__asyncpg_stmt_{number:x}__" AS SELECT 1')
+            server = (await connection.get_raw_connection()).driver_connection
+            assert server is not None
+            # Another client's server connection: what was prepared here is missing, what it prepared is there.
+            names = [f"__asyncpg_stmt_{asyncpg.connection._uid + number:x}__" for number in range(1, 20)]
+            await server.execute("; ".join(["DEALLOCATE ALL", *(f'PREPARE "{name}" AS SELECT 1' for name in names)]))
             assert await connection.scalar(statement, {"value": value}) == value
-            await connection.exec_driver_sql("DEALLOCATE ALL")
+            await server.execute("DEALLOCATE ALL")
     await engine.dispose()
 
 

@@ -14,7 +14,7 @@ from inara_daemon.secret import Secret
 from inara_daemon.store.engines import open_engine, read_transaction, resolve_url
 from inara_daemon.store.errors import DatabaseError, DatabaseFailure
 
-# Made for this test alone; both are valid until 2120.
+# Made for this test alone, and valid until 2120.
 _KEY = """-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgFXA5HPVH/Pk7IB18
 HrTzAz4btgRLjmAgO/OJ0Nh4tQShRANCAAR4jMwVqluTtAXcX9lBw4HIYjsQaRM+
@@ -32,6 +32,17 @@ ZSV4HnWs7SqwejI4D8bsIko282zFXXP5xqY65c4WAiEA8uJwVPKgoJ/vc8w6wh/f
 DaizdH8Opn65yrQ14vt7jko=
 -----END CERTIFICATE-----
 """
+_ANOTHER_CERTIFICATE = """-----BEGIN CERTIFICATE-----
+MIIBYTCCAQegAwIBAgIBAjAKBggqhkjOPQQDAjAUMRIwEAYDVQQDDAllbHNld2hl
+cmUwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBQxEjAQBgNVBAMM
+CWVsc2V3aGVyZTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABKbjjN7SAtlulMfT
+ZmPeY5EQWOHo5SfL3/cYSEi09xpVHUreAXNn6kIiyU3op/U+FjC2t3IczGuJyx3w
+ELZBzbCjSDBGMA8GA1UdEwEB/wQFMAMBAf8wHQYDVR0OBBYEFFk4LNcXJ0YRUi5O
+/GXCxZFK8URHMBQGA1UdEQQNMAuCCWxvY2FsaG9zdDAKBggqhkjOPQQDAgNIADBF
+AiEA7IwfS0S3B0a4J9mDUf7pHxy3iA0g038Slmc6PuGJQWMCIFe8BIqUSMpWwBd2
+dvluiGROp9ZqqITdFMqmsVnq7VUU
+-----END CERTIFICATE-----
+"""
 _SSL_REQUEST = (8).to_bytes(4) + (80877103).to_bytes(4)
 _FIELDS = b"SFATAL\0VFATAL\0C28P01\0Mrefused\0\0"
 _REFUSED = b"E" + (len(_FIELDS) + 4).to_bytes(4) + _FIELDS
@@ -39,24 +50,24 @@ _REFUSED = b"E" + (len(_FIELDS) + 4).to_bytes(4) + _FIELDS
 
 @dataclass
 class Server:
-    """Speaks PostgreSQL's protocol up to the login, which it refuses; `logins` says whether each one was encrypted."""
+    """Speaks PostgreSQL's protocol up to the login, which it refuses; `logins` says how each one came."""
 
     identity: ssl.SSLContext | None
     port: int = 0
-    logins: list[bool] = field(default_factory=list)
+    logins: list[str] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        encrypted = False
+        how = "in clear"
         try:
             first = await reader.readexactly(8)
             if first == _SSL_REQUEST:
                 writer.write(b"N" if self.identity is None else b"S")
                 if self.identity is not None:
                     await writer.start_tls(self.identity)
-                    encrypted = True
+                    how = "with a certificate" if writer.get_extra_info("peercert") else "encrypted"
                 first = await reader.readexactly(8)
             await reader.readexactly(int.from_bytes(first[:4]) - 8)
-            self.logins.append(encrypted)
+            self.logins.append(how)
             writer.write(_REFUSED)
             await writer.drain()
         except (OSError, asyncio.IncompleteReadError):
@@ -69,7 +80,8 @@ class Server:
 def certificate(tmp_path: Path) -> Path:
     path = tmp_path / "server.crt"
     path.write_text(_CERTIFICATE)
-    (tmp_path / "server.key").write_text(_KEY)
+    path.with_suffix(".key").write_text(_KEY)
+    path.with_suffix(".other").write_text(_ANOTHER_CERTIFICATE)
     return path
 
 
@@ -78,6 +90,8 @@ async def server(request: pytest.FixtureRequest, certificate: Path) -> AsyncIter
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if request.param else None
     if context is not None:
         context.load_cert_chain(certificate, certificate.with_suffix(".key"))
+        context.load_verify_locations(certificate)
+        context.verify_mode = ssl.CERT_OPTIONAL
     running = Server(context)
     listening = await asyncio.start_server(running.serve, "127.0.0.1", 0)
     running.port = listening.sockets[0].getsockname()[1]
@@ -98,27 +112,29 @@ async def log_in(server: Server, query: str, host: str = "127.0.0.1") -> Databas
 @pytest.mark.parametrize(
     ("host", "query", "logins"),
     [
-        ("127.0.0.1", "sslmode=disable", [False]),
-        ("127.0.0.1", "ssl=disable", [False]),
-        ("127.0.0.1", "sslmode=disable&sslrootcert={root}", [False]),
-        ("127.0.0.1", "sslmode=prefer", [True, False]),  # as with libpq, a refusal is tried again in clear
-        ("127.0.0.1", "", [True, False]),
-        ("127.0.0.1", "sslmode=require", [True]),
-        ("127.0.0.1", "sslmode=require&sslrootcert={root}", [True]),
-        ("127.0.0.1", "sslmode=verify-ca&sslrootcert={root}", [True]),
+        ("127.0.0.1", "sslmode=disable", ["in clear"]),
+        ("127.0.0.1", "ssl=disable", ["in clear"]),
+        ("127.0.0.1", "sslmode=disable&sslrootcert={root}", ["in clear"]),
+        ("127.0.0.1", "sslmode=prefer", ["encrypted", "in clear"]),  # as with libpq, a refusal is tried again in clear
+        ("127.0.0.1", "", ["encrypted", "in clear"]),
+        ("127.0.0.1", "sslmode=require", ["encrypted"]),
+        ("127.0.0.1", "sslmode=require&sslrootcert={root}", ["encrypted"]),
+        ("127.0.0.1", "sslmode=require&sslrootcert={other}", []),
+        ("127.0.0.1", "sslmode=verify-ca&sslrootcert={root}", ["encrypted"]),
+        ("127.0.0.1", "sslmode=verify-ca&sslrootcert={other}", []),
         ("127.0.0.1", "sslmode=verify-full&sslrootcert={root}", []),
-        ("localhost", "sslmode=verify-full&sslrootcert={root}", [True]),
-        ("localhost", "sslmode=require&sslcert={root}&sslkey={key}", [True]),
+        ("localhost", "sslmode=verify-full&sslrootcert={root}", ["encrypted"]),
+        ("localhost", "sslmode=require&sslcert={root}&sslkey={key}", ["with a certificate"]),
+        ("localhost", "sslmode=verify-full&sslrootcert={root}&sslcert={root}&sslkey={key}", ["with a certificate"]),
         ("localhost", "sslmode=verify-full&sslcert={root}&sslkey={key}", []),
         ("localhost", "sslmode=verify-full", []),
-        ("localhost", "sslmode=nonsense", []),
     ],
 )
 async def test_the_password_is_sent_only_as_protected_as_the_url_demands(
-    server: Server, certificate: Path, host: str, query: str, logins: list[bool]
+    server: Server, certificate: Path, host: str, query: str, logins: list[str]
 ) -> None:
-    key = certificate.with_suffix(".key")
-    failure = await log_in(server, query.format(root=certificate, key=key), host)
+    files = {"root": certificate, "key": certificate.with_suffix(".key"), "other": certificate.with_suffix(".other")}
+    failure = await log_in(server, query.format(**files), host)
     assert server.logins == logins
     assert (failure is DatabaseFailure.LOGIN_REFUSED) is bool(logins)
 
@@ -127,14 +143,14 @@ async def test_the_password_is_sent_only_as_protected_as_the_url_demands(
 @pytest.mark.parametrize(
     ("query", "logins"),
     [
-        ("sslmode=prefer", [False]),
+        ("sslmode=prefer", ["in clear"]),
         ("sslmode=require", []),
         ("sslmode=verify-ca&sslrootcert={root}", []),
         ("sslmode=verify-full&sslrootcert={root}", []),
     ],
 )
 async def test_who_demands_tls_sends_nothing_to_a_server_without(
-    server: Server, certificate: Path, query: str, logins: list[bool]
+    server: Server, certificate: Path, query: str, logins: list[str]
 ) -> None:
     await log_in(server, query.format(root=certificate))
     assert server.logins == logins

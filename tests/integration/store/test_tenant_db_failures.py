@@ -199,6 +199,7 @@ async def test_a_closed_file_or_folder_is_said_to_be_closed_not_missing(shared_p
 
 @pytest.fixture
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (engines.BUSY_SECONDS, engines.LOCKED_SECONDS) == (1.0, 30.0)
     monkeypatch.setattr(engines, "BUSY_SECONDS", 0.001)
     monkeypatch.setattr(engines, "LOCKED_SECONDS", 3.0)
 
