@@ -72,16 +72,8 @@ def ladder_name(kind: RankKind) -> str:
 
 
 def lookup_key(name: str) -> str:
-    """What makes two spellings one commander at Inara, whose search ignores case.
-
-    Simple case folding, sign by sign: the full one would make `Straße` and `STRASSE` one, who may be two players.
-    """
-    return "".join(_fold(sign) for sign in name.strip())
-
-
-def _fold(sign: str) -> str:
-    folded = sign.casefold()
-    return folded if len(folded) == 1 else sign.lower()
+    """What makes two spellings one commander at Inara, whose search ignores case."""
+    return name.strip().casefold()
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,6 +181,8 @@ class Outbox:
                 lane = self._lanes.setdefault(name, _Lane())
                 if all(known.id != message.id for known in lane.messages):
                     lane.messages.append(message)
+        if self._stopping.is_set():
+            return
         for name, lane in self._lanes.items():
             if lane.messages and (lane.task is None or lane.task.done()):
                 lane.task = asyncio.create_task(self._drive(name, lane), name=f"lane {name}")
@@ -204,7 +206,7 @@ class Outbox:
             lane.sending = message
             left: Waiting | None = None
             # Without a note that it is being sent it is not sent: after a crash nobody could tell.
-            if await self._surely(lambda number=message.id: self._store.begin(number)):  # type: ignore[misc]
+            if not self._stopping.is_set() and await self._surely(lambda number=message.id: self._store.begin(number)):  # type: ignore[misc]
                 left = await self._conclude(message, await self._send(url, message), name, lane)
             lane.sending = None
             if lane.messages:
@@ -223,11 +225,15 @@ class Outbox:
 
     async def _send(self, url: Secret, message: Waiting) -> SendResult:
         """Send once; what Discord refuses for its form goes once more in the plain one."""
-        told = report.from_json(message.body)
-        result = await self._sender.send(url, told)
-        if result.delivery is Delivery.REFUSED:
-            _log.warning("message_refused", tenant=message.tenant_id, message=message.id, error=result.error)
-            result = await self._sender.send(url, told, plain=True)
+        try:
+            told = report.from_json(message.body)
+            result = await self._sender.send(url, told)
+            if result.delivery is Delivery.REFUSED:
+                _log.warning("message_refused", tenant=message.tenant_id, message=message.id, error=result.error)
+                result = await self._sender.send(url, told, plain=True)
+        except Exception:  # noqa: BLE001 - a bug must cost this message and no other
+            _log.exception("delivery_crashed", tenant=message.tenant_id, message=message.id)
+            return SendResult(Delivery.UNKNOWN, "a bug in the daemon")
         return result
 
     async def _conclude(self, message: Waiting, result: SendResult, name: str, lane: _Lane) -> Waiting | None:

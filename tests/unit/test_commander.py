@@ -91,7 +91,7 @@ def test_ladders_are_called_what_players_call_them() -> None:
 
 @pytest.mark.parametrize(
     ("name", "key"),
-    [("Nova", "nova"), ("  NOVA\t", "nova"), ("No va", "no va"), ("GROẞ", "groß"), ("ΖΕΥΣ", "ζευσ"), (" ", "")],
+    [("Nova", "nova"), ("  NOVA\t", "nova"), ("No va", "no va"), ("GROẞ", "gross"), ("ΖΕΥΣ", "ζευσ"), (" ", "")],
 )
 def test_spellings_share_a_key_whatever_their_case_and_padding(name: str, key: str) -> None:
     assert lookup_key(name) == key

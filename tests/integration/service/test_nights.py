@@ -92,6 +92,18 @@ async def test_a_reboot_in_a_pause_waits_the_pause_out(stage: Stage) -> None:
     assert times[1] - times[0] >= HOUR
 
 
+async def test_a_pause_that_an_outage_names_is_waited_out_over_restarts_and_reloads(stage: Stage) -> None:
+    stage.add_tenant("alpha", ["Nova Kestrel"])
+    stage.inara.inject(faults.http_error(503, retry_after=HOUR))
+    for _ in range(8):
+        async with stage.engine() as engine:
+            await engine.reload(engine.tenants)
+            await asyncio.sleep(10 * MINUTE)
+    times = [arrival.at for arrival in stage.inara.arrivals]
+    assert len(times) == 2
+    assert HOUR <= times[1] - times[0] <= HOUR + 2 * MINUTE
+
+
 _TROUBLES = [
     *(faults.HTML_PAGE, faults.EMPTY_BODY, faults.JSON_NULL, faults.NOT_JSON, faults.http_error(503)),
     *(faults.CLOSE_BEFORE, faults.CLOSE_AFTER, faults.HALF, faults.HANG),

@@ -377,3 +377,75 @@ def test_names_that_wait_together_cost_the_fewest_requests_and_none_waits_idly(
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         runner.run(scenario())
+
+
+async def test_whoever_reads_while_others_are_answered_does_not_ask_for_the_same_names_again() -> None:
+    async with counter(Inara()) as at:
+        names = numbered("n", 30)
+        with at.desk.reading():
+            first = await at.stand(line("a", names))
+            second = line("b", [*names, "own"])
+            with at.desk.line(second):
+                served = second.heard()
+        assert isinstance(served, Served)
+        assert set(served.outcomes) == set(first) == set(names)
+        assert set(second.wanted) == {"own"}
+    assert len(at.inara.batches) == 1
+
+
+async def test_an_answer_older_than_the_run_serves_nobody() -> None:
+    async with counter(Inara()) as at:
+        with at.desk.reading():
+            await at.stand(line("a", ["n"]))
+            later = Line("b", Secret("k"), "k", at.desk.requests, wanted={"n": "n"})
+            with at.desk.line(later):
+                assert later.heard() is None
+        with at.desk.reading():  # nobody reads any more: what was kept goes with the next answer
+            pass
+        await at.stand(line("a", ["m"]))
+        fresh = line("c", ["n"])
+        with at.desk.line(fresh):
+            assert fresh.heard() is None
+
+
+async def test_an_answer_for_one_key_serves_no_other_key() -> None:
+    async with counter(Inara()) as at:
+        with at.desk.reading():
+            await at.stand(line("a", ["n"]))
+            other = line("b", ["n"], key="other")
+            with at.desk.line(other):
+                assert other.heard() is None
+
+
+async def test_an_outage_holds_over_a_restart_and_no_wake_ends_it() -> None:
+    async with counter(Inara(lambda _key, _names: Outage("away", 3_000))) as at:
+        with at.desk.line(line("a", ["n"])):
+            await asyncio.sleep(40)
+            at.desk.wake()
+            await asyncio.sleep(2_000)
+            assert len(at.inara.requests) == 1
+            assert [pause["reason"] for pause in await at.pause_rows.pauses()] == ["outage"]
+            await asyncio.sleep(1_100)
+            assert len(at.inara.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [Answers({0: NotFound()}, 500), Refusal(RefusalKind.UNKNOWN, "odd", 5_000), Outage("away", 500)],
+    ids=["good", "refused", "away"],
+)
+async def test_a_wait_that_the_server_names_is_kept_wherever_it_comes(reply: Reply) -> None:
+    async with counter(Inara(lambda _key, _names: reply)) as at:
+        with at.desk.line(line("a", ["n", "m"])):
+            await asyncio.sleep(400)
+    assert len(at.inara.requests) == 1
+
+
+async def test_readers_delay_a_request_for_a_second_after_they_were_woken_and_no_longer() -> None:
+    async with counter(Inara()) as at:
+        with at.desk.reading():
+            await asyncio.sleep(100)
+            await at.stand(line("a", ["n"]))
+            await at.stand(line("a", ["m"]))
+    times = [time for time, _, _ in at.inara.requests]
+    assert times == pytest.approx([100.0, 131.5], abs=0.02)
