@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
@@ -45,6 +45,7 @@ _LIBPQ_ARGUMENTS_WITHOUT_EFFECT = frozenset(
         "tcp_user_timeout",
     }
 )
+_Result = TypeVar("_Result")
 
 
 def resolve_url(uri: Secret, root: Path) -> URL:
@@ -226,12 +227,16 @@ async def write_transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnectio
 async def _transaction(engine: AsyncEngine, *, writes: bool) -> AsyncIterator[AsyncConnection]:
     place = describe_engine(engine)
     try:
-        async with asyncio.timeout(TRANSACTION_SECONDS), engine.connect() as connection:
-            await connection.execution_options(writes=writes)
-            await _begin(connection)
-            yield connection
-            if writes:
-                await connection.commit()
+        async with asyncio.timeout(TRANSACTION_SECONDS):
+            connection = await _patiently(lambda: _connect(engine))
+            try:
+                await connection.execution_options(writes=writes)
+                await _patiently(connection.begin)
+                yield connection
+                if writes:
+                    await connection.commit()
+            finally:
+                await asyncio.shield(connection.close())
     except TimeoutError as error:
         text = f"{place} did not answer within {TRANSACTION_SECONDS:.0f} s"
         raise DatabaseError(DatabaseFailure.UNREACHABLE, text) from error
@@ -251,18 +256,20 @@ def _is_missing_file(url: URL, place: str) -> bool:
         return False  # not ours to see
 
 
-async def _begin(connection: AsyncConnection) -> None:
-    """Begin, trying again on the loop while another process holds SQLite's write lock."""
+async def _connect(engine: AsyncEngine) -> AsyncConnection:
+    return await engine.connect()
+
+
+async def _patiently(work: Callable[[], Awaitable[_Result]]) -> _Result:
+    """Do it, trying again on the loop while another process holds SQLite's lock."""
     deadline = asyncio.get_running_loop().time() + LOCKED_SECONDS
     while True:
         try:
-            await connection.begin()
+            return await work()
         except DBAPIError as error:
             if "locked" not in str(error.orig) or asyncio.get_running_loop().time() > deadline:
                 raise
             await asyncio.sleep(0.05)
-        else:
-            return
 
 
 def describe_engine(engine: AsyncEngine) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
+from structlog.testing import capture_logs
 
 from inara_daemon import report
 from inara_daemon.notify.discord import Delivery, Scope, SendResult
@@ -205,6 +206,19 @@ async def test_delivery_what_did_not_arrive_is_tried_again_for_two_days_and_then
     assert waits[:6] == [2.0, 10.0, 30.0, MINUTE, 5 * MINUTE, 15 * MINUTE]
     assert set(waits[6:]) == {HOUR}
     assert 47 * HOUR < times[-1] <= 48 * HOUR
+
+
+async def test_logs_a_failure_is_logged_when_it_starts_and_when_it_ends_and_every_loss(post: Post) -> None:
+    post.answers("hook-a", AWAY, AWAY, AWAY, SENT, DOUBT)
+    await post.put("a1", "a2", "b1")
+    with capture_logs() as lines:
+        async with post.running():
+            await asyncio.sleep(MINUTE)
+    assert [(line["event"], line["tenant"], line["message"]) for line in lines] == [
+        ("delivery_failing", "a", 1),
+        ("delivery_recovered", "a", 1),
+        ("message_lost", "a", 2),
+    ]
 
 
 async def test_delivery_attempts_are_counted_over_restarts(post: Post) -> None:

@@ -8,7 +8,6 @@ import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import asyncpg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import URL
@@ -147,6 +146,7 @@ async def test_a_server_may_be_named_by_arguments_alone_and_learns_who_asks(post
         ("sslmod=canary", "argument sslmod is not supported"),
         ("connect_timeout=canary", "connect_timeout must be a number of seconds"),
         ("sslmode=canary", "sslmode must be one of"),
+        ("host=one,two,three&port=1,2", "host or port can't be read"),
         ("sslmode=verify-full&sslrootcert=/nowhere/root.crt", "certificate files can't be read"),
     ],
 )
@@ -162,18 +162,18 @@ async def test_nothing_prepared_is_needed_again_as_pgbouncer_may_change_the_serv
     postgres_url: str,
 ) -> None:
     engine = open_engine(resolve(postgres_url), pooled=True)
-    statement = text("SELECT CAST(:value AS INTEGER)")
-    for value in range(3):
+    statement = text("SELECT name FROM pg_prepared_statements")
+    names: list[str] = []
+    for _ in range(3):
         async with read_transaction(engine) as connection:
-            assert await connection.scalar(statement, {"value": value}) == value
-            server = (await connection.get_raw_connection()).driver_connection
-            assert server is not None
-            # Another client's server connection: what was prepared here is missing, what it prepared is there.
-            names = [f"__asyncpg_stmt_{asyncpg.connection._uid + number:x}__" for number in range(1, 20)]
-            await server.execute("; ".join(["DEALLOCATE ALL", *(f'PREPARE "{name}" AS SELECT 1' for name in names)]))
-            assert await connection.scalar(statement, {"value": value}) == value
-            await server.execute("DEALLOCATE ALL")
+            names += await connection.scalars(statement)
+            await connection.exec_driver_sql("DEALLOCATE ALL")  # as on another server connection: nothing is there
+            names += await connection.scalars(statement)
+            await connection.exec_driver_sql("DEALLOCATE ALL")
     await engine.dispose()
+    # Nor do names clash with what another client prepared there.
+    assert len(set(names)) == len(names) >= 6
+    assert all(name.startswith("__inara_") for name in names)
 
 
 @pytest.mark.parametrize("name", [*FILE_NAMES, "%41.db", "what?.db", "a?mode=memory#.db"])
@@ -192,6 +192,16 @@ async def test_a_url_leads_to_the_file_that_it_names(tmp_path: Path, name: str) 
     async with read_transaction(open_engine(resolve(f"sqlite:///{name}", tmp_path))) as connection:
         (found,) = (await connection.exec_driver_sql("PRAGMA database_list")).mappings()
     assert found["file"] == str(tmp_path / name)
+
+
+@pytest.mark.usefixtures("_threads_end_first")
+async def test_a_path_in_a_circle_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("one")
+    with pytest.raises(DatabaseError) as caught:  # Python 3.13 resolves it, and SQLite can't open it
+        async with read_transaction(open_engine(resolve("sqlite:///one/x.db", tmp_path))):
+            pass
+    assert caught.value.failure in {DatabaseFailure.BAD_URL, DatabaseFailure.FILE_MISSING}
 
 
 @pytest.fixture

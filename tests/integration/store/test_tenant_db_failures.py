@@ -241,6 +241,8 @@ class _CodedError(Exception):
         (sqlite3.OperationalError("disk I/O error"), DatabaseFailure.FULL),
         (sqlite3.OperationalError("no such column: canary"), DatabaseFailure.REFUSED),
         (_CodedError("53100"), DatabaseFailure.FULL),
+        (_CodedError("40P01"), DatabaseFailure.LOCKED),
+        (_CodedError("40001"), DatabaseFailure.LOCKED),
         (_CodedError("57P01"), DatabaseFailure.UNREACHABLE),
         (_CodedError("57P03"), DatabaseFailure.UNREACHABLE),
         (_CodedError("08006"), DatabaseFailure.UNREACHABLE),
