@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from inara_daemon.sandbox import faults
-from inara_daemon.sandbox.world import demo_world, make_world
 from inara_daemon.inara import desk
 from inara_daemon.notify import outbox
+from inara_daemon.sandbox import faults
+from inara_daemon.sandbox.world import demo_world, make_world
 from inara_daemon.service import request_desk, supervisor, tenant_task
 from inara_daemon.store import engines
 from inara_daemon.store.state import runs
