@@ -20,6 +20,8 @@ ADDRESS_BLOCK_SECONDS = 600.0
 """How long to hold everything when Cloudflare blocks the address and names no time."""
 
 _LARGEST_ANSWER = 65_536
+_BODY_SECONDS = 5.0
+"""How long to wait for the rest of an answer whose status is known."""
 
 
 class Delivery(StrEnum):
@@ -54,6 +56,7 @@ class SendResult:
 
 
 _WEBHOOK_GONE = frozenset({10003, 10015, 50001, 50013, 50027})
+_MESSAGE_REFUSED = frozenset({40005, 50006, 50035, 50045, 200000, 220001, 240000})
 _PASSING = frozenset({130000})
 """The API resource is overloaded."""
 _DOUBTFUL = frozenset({504, 524})
@@ -76,6 +79,8 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> SendResult
 def _delivery(status: int, code: object) -> Delivery:
     if status in {200, 204}:
         return Delivery.SENT
+    if code in _MESSAGE_REFUSED:
+        return Delivery.REFUSED
     if status in _DOUBTFUL:
         return Delivery.UNKNOWN
     if status == 404 or code in _WEBHOOK_GONE:  # noqa: PLR2004 - Not Found
@@ -144,7 +149,8 @@ class DiscordSender:
                 ) as response,
             ):
                 try:
-                    body = await _read(response)
+                    async with asyncio.timeout(_BODY_SECONDS):
+                        body = await _read(response)
                 except (TimeoutError, aiohttp.ClientError):
                     body = b""  # the status has said it all
                 return classify(response.status, response.headers, body)

@@ -21,8 +21,8 @@ from inara_daemon.settings import Secret
 RETRY_DELAYS = (2.0, 10.0, 30.0, 60.0, 300.0, 900.0)
 """Seconds until a message that certainly did not arrive is sent again; after these, hourly."""
 HOURLY = 3_600.0
-LIMITED_DELAYS = (0.0, 1.0, 5.0, 30.0, 60.0)
-"""The least wait after the first, second ... rate limit in a row; the last one repeats."""
+LIMITED_DELAYS = (0.0, 1.0, 5.0, 30.0, 60.0, 300.0, 900.0, 3_600.0)
+"""The least wait after the first, second ... rate limit in a row; the last one repeats, and counts as an attempt."""
 ATTEMPTS = len(RETRY_DELAYS) + 48
 """After as many attempts, 48 hours have passed and the message expires."""
 _EVERYBODY = "*"
@@ -230,6 +230,8 @@ class Outbox:
             result = await self._sender.send(url, told)
             if result.delivery is Delivery.REFUSED:
                 _log.warning("message_refused", tenant=message.tenant_id, message=message.id, error=result.error)
+                if await nap(self._stopping, result.pace):
+                    return replace(result, delivery=Delivery.RETRY)
                 result = await self._sender.send(url, told, plain=True)
         except Exception:  # noqa: BLE001 - a bug must cost this message and no other
             _log.exception("delivery_crashed", tenant=message.tenant_id, message=message.id)
@@ -246,7 +248,9 @@ class Outbox:
             if result.scope is not Scope.WEBHOOK:
                 _log.warning("discord_limited", scope=result.scope.value, seconds=wait)
             await self._hold(name if result.scope is Scope.WEBHOOK else _EVERYBODY, wait)
-            return await self._put_back(message, result.error)
+            if lane.limited < len(LIMITED_DELAYS):
+                return await self._put_back(message, result.error)
+            return await self._retry(message, result, lane)
         if result.delivery is Delivery.RETRY:
             return await self._retry(message, result, lane)
         if result.delivery is Delivery.DEAD:
@@ -269,6 +273,8 @@ class Outbox:
 
     async def _hold(self, scope: str, seconds: float) -> None:
         until = self._clock.moment(seconds)
+        if until.seconds <= self._holds.get(scope, 0.0):
+            return  # what another lane was told holds longer
         self._holds[scope] = until.seconds
         await self._surely(lambda: self._store.hold(scope, until, seconds))
 

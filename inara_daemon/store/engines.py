@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -73,7 +74,7 @@ def _sqlite_url(url: URL, root: Path) -> URL:
         raise DatabaseError(DatabaseFailure.BAD_URL, "an SQLite URL must name a file: sqlite:///db/file.db")
     try:
         path = (root / database).expanduser().resolve()
-    except (RuntimeError, OSError) as error:  # nobody's home, or links in a circle
+    except (RuntimeError, OSError, ValueError) as error:  # nobody's home, links in a circle, a NUL
         raise DatabaseError(DatabaseFailure.BAD_URL, f"the path in the URL leads nowhere: {error}") from error
     return URL.create("sqlite+aiosqlite", database=str(path))
 
@@ -90,7 +91,8 @@ def identity(url: URL) -> str:
     if url.drivername.startswith("sqlite"):
         return f"sqlite:{url.database}"
     hosts = url.host or url.query.get("host") or "localhost"
-    return f"postgresql:{hosts}:{url.port or 5432}:{url.database or url.username}"
+    port = url.port or url.query.get("port") or 5432
+    return f"postgresql:{hosts}:{port}:{url.database or url.username}"
 
 
 def open_engine(url: URL, *, create: bool = False, pooled: bool = False) -> AsyncEngine:
@@ -240,7 +242,7 @@ async def _transaction(engine: AsyncEngine, *, writes: bool) -> AsyncIterator[As
     except TimeoutError as error:
         text = f"{place} did not answer within {TRANSACTION_SECONDS:.0f} s"
         raise DatabaseError(DatabaseFailure.UNREACHABLE, text) from error
-    except (SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, OSError, sqlite3.Error) as error:
         failure = explain(error, place)
         if failure.failure is DatabaseFailure.FILE_MISSING and _is_missing_file(engine.url, place):
             text = f"{place} does not exist: check db_uri and the root of relative paths (INARA_DAEMON_DB_ROOT)"
@@ -257,7 +259,12 @@ def _is_missing_file(url: URL, place: str) -> bool:
 
 
 async def _connect(engine: AsyncEngine) -> AsyncConnection:
-    return await engine.connect()
+    try:
+        return await engine.connect()
+    except (SQLAlchemyError, OSError, sqlite3.Error):
+        raise
+    except Exception as error:  # SQLAlchemy 2.0 lets asyncpg's own exceptions through while it connects
+        raise explain(error, describe_engine(engine)) from error
 
 
 async def _patiently(work: Callable[[], Awaitable[_Result]]) -> _Result:
@@ -266,8 +273,8 @@ async def _patiently(work: Callable[[], Awaitable[_Result]]) -> _Result:
     while True:
         try:
             return await work()
-        except DBAPIError as error:
-            if "locked" not in str(error.orig) or asyncio.get_running_loop().time() > deadline:
+        except (DBAPIError, sqlite3.Error) as error:
+            if "locked" not in str(error) or asyncio.get_running_loop().time() > deadline:
                 raise
             await asyncio.sleep(0.05)
 

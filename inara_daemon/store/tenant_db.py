@@ -90,8 +90,10 @@ class TenantDatabase:
             await connection.execute(select(_event.c.id, _event.c.cmdr).limit(1))
             await connection.execute(select(_cmdr).limit(1))
         async with write_transaction(self._engine) as connection:
-            # Matches no row and still needs every permission that a real write needs.
-            await connection.execute(update(_cmdr).where(_cmdr.c.id == -1).values(rank_power=None))
+            # Neither touches a row, and both need every permission that a real write needs.
+            nobody = _parameters(RosterWrite("", 0, RosterRow({}, squadron_known=False)))
+            await connection.execute(_UPDATE, nobody)
+            await connection.execute(self._insert, nobody)
 
     async def spellings(self) -> AsyncIterator[list[Spelling]]:
         """All distinct names in `event`, chunk by chunk of ids; a name may come again in a later chunk."""

@@ -262,6 +262,7 @@ def test_problems_are_grouped_by_kind_with_a_count_and_five_examples(count: int,
         ("bad_key", "Inara key refused"),
         ("unknown_refusal", "Refused for an unknown reason"),
         ("incomplete", "Not everyone was covered"),
+        ("state", "The daemon's own database"),
         ("bug", "A bug in the daemon"),
         ("name_unanswered", "Names that Inara did not answer"),
         ("name_too_long", "Names too long for the table"),
@@ -301,3 +302,4 @@ reports = st.builds(
 @given(reports)
 def test_a_report_comes_out_of_the_queue_as_it_went_in(report: Report) -> None:
     assert from_json(to_json(report)) == report
+    assert f'"outcome":"{report.outcome.name.lower()}"' in to_json(report)

@@ -49,8 +49,22 @@ class StateDatabase:
         async with self.write() as connection:
             if connection.dialect.name == "postgresql":  # two first starts at once: one after the other
                 await connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
-            await connection.run_sync(_migrate)
+            await connection.run_sync(self._migrate)
             self._fingerprint_key = await _fingerprint_key(connection)
+
+    def _migrate(self, connection: Connection) -> None:
+        """Bring the schema up to date; Alembic, 10 MB of it, is imported only when there is something to do."""
+        if inspect(connection).has_table("alembic_version"):
+            row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
+            if row is not None and row[0] == SCHEMA_VERSION:
+                return
+        from inara_daemon.store.migrations import NewerSchemaError, upgrade  # noqa: PLC0415
+
+        try:
+            upgrade(connection)
+        except NewerSchemaError as error:
+            text = f"{self.place} was written by a newer version of the daemon: install that one"
+            raise DatabaseError(DatabaseFailure.BAD_URL, text) from error
 
     async def close(self) -> None:
         """Close every connection."""
@@ -95,17 +109,6 @@ def give_to_owner_of_folder(path: Path) -> None:
     if os.geteuid() == 0:
         folder = path.parent.stat()
         os.chown(path, folder.st_uid, folder.st_gid)
-
-
-def _migrate(connection: Connection) -> None:
-    """Bring the schema up to date; Alembic, 10 MB of it, is imported only when there is something to do."""
-    if inspect(connection).has_table("alembic_version"):
-        row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
-        if row is not None and row[0] == SCHEMA_VERSION:
-            return
-    from inara_daemon.store.migrations import upgrade  # noqa: PLC0415
-
-    upgrade(connection)
 
 
 async def _fingerprint_key(connection: AsyncConnection) -> bytes:

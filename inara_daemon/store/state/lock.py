@@ -19,6 +19,8 @@ from inara_daemon.store.state.tables import engine_lease
 LEASE_SECONDS = 20
 """How long a PostgreSQL lease holds without being renewed."""
 RENEW_SECONDS = 5.0
+STEP_DOWN_SECONDS = 4.0
+"""How long before its end a lease that can't be renewed is given up, so that nobody leads beside the next one."""
 _ROW = 1
 
 
@@ -113,11 +115,11 @@ class LeaseLock:
         """Renew the lease; returns when somebody else has it, or when it could not be renewed in time."""
         loop = asyncio.get_running_loop()
         renewed = loop.time()
-        while loop.time() - renewed < LEASE_SECONDS - RENEW_SECONDS:
-            await asyncio.sleep(RENEW_SECONDS)
+        while (left := renewed + LEASE_SECONDS - STEP_DOWN_SECONDS - loop.time()) > 0:
+            await asyncio.sleep(min(RENEW_SECONDS, left))
             begun = loop.time()
             try:
-                async with asyncio.timeout(RENEW_SECONDS):
+                async with asyncio.timeout(min(RENEW_SECONDS, renewed + LEASE_SECONDS - STEP_DOWN_SECONDS - begun)):
                     if not await self.acquire():
                         return "another process has taken the lead"
             except (DatabaseError, TimeoutError):

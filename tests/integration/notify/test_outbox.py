@@ -63,7 +63,7 @@ class Call:
 class ScriptedSender:
     """Answers each webhook by its own script, then with success."""
 
-    script: defaultdict[str, deque[SendResult | Takes]] = field(default_factory=lambda: defaultdict(deque))
+    script: defaultdict[str, deque[SendResult | Takes | Exception]] = field(default_factory=lambda: defaultdict(deque))
     calls: list[Call] = field(default_factory=list)
 
     async def send(self, url: Secret, report: Report, *, plain: bool = False) -> SendResult:
@@ -71,6 +71,8 @@ class ScriptedSender:
         self.calls.append(Call(round(at, 3), url.reveal(), report.title, plain))
         answers = self.script[url.reveal()]
         answer = answers.popleft() if answers else SENT
+        if isinstance(answer, Exception):
+            raise answer
         if isinstance(answer, Takes):
             await asyncio.sleep(answer.seconds)
             return answer.result
@@ -87,7 +89,7 @@ class Post:
     boot_id: str = "boot-1"
     alive: list[float] = field(default_factory=list)
 
-    def answers(self, webhook: str, *answers: SendResult | Takes) -> None:
+    def answers(self, webhook: str, *answers: SendResult | Takes | Exception) -> None:
         self.sender.script[webhook].extend(answers)
 
     async def put(self, *titles: str) -> None:
@@ -317,6 +319,15 @@ async def test_delivery_doubt_is_never_sent_again(post: Post) -> None:
     assert post.calls() == [(0.0, "a1")]
     assert await post.ends() == {"a1": "unknown"}
     assert await post.errors() == {"a1": "no answer (TimeoutError)"}
+
+
+async def test_failures_a_bug_costs_one_message_and_delays_no_other(post: Post) -> None:
+    post.answers("hook-a", ValueError("canary"))
+    await post.put("a1", "a2")
+    async with post.running():
+        await asyncio.sleep(MINUTE)
+    assert await post.ends() == {"a1": "unknown", "a2": "sent"}
+    assert (await post.errors())["a1"] == "a bug in the daemon"
 
 
 async def test_delivery_an_engine_killed_while_sending_leaves_doubt_and_what_waited_is_sent(post: Post) -> None:

@@ -199,6 +199,20 @@ async def test_shutdown_nothing_new_is_sent_and_what_is_under_way_is_noted(post:
     assert [call.title for call in post.sender.calls] == ["a1", "b1"]
 
 
+async def test_shutdown_what_is_found_in_the_state_at_that_moment_stays_there(post: Post) -> None:
+    post.answers("hook-a", Takes(3.0))
+    await post.put("a1")
+    async with post.running() as running:
+        await asyncio.sleep(1.0)
+        await post.put("b1")
+        running.wake()
+        for _ in range(3):  # long enough to begin reading the state, too short to end
+            await asyncio.sleep(0)
+    await asyncio.sleep(MINUTE)
+    assert await post.ends() == {"a1": "sent", "b1": "waiting"}
+    assert [call.title for call in post.sender.calls] == ["a1"]
+
+
 async def test_shutdown_a_lane_that_waits_for_an_hour_leaves_at_once_and_twice_is_harmless(post: Post) -> None:
     post.answers("hook-a", *[AWAY] * 20)
     await post.put("a1")

@@ -76,6 +76,26 @@ async def test_writers_in_one_file_wait_for_each_other(path: Path, monkeypatch: 
     assert await counted(one) == 12
 
 
+@pytest.mark.virtual_time
+async def test_deadlines_a_file_that_is_locked_while_it_is_opened_is_waited_for(
+    path: Path, other: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def open_state() -> None:
+        async with write_transaction(open_engine(resolve_url(Secret(f"sqlite:///{path}"), path), create=True)):
+            pass
+
+    monkeypatch.setattr(engines, "BUSY_SECONDS", 0.001)
+    other.execute("PRAGMA journal_mode=DELETE")  # so that opening it as ours has something to change
+    other.execute("BEGIN EXCLUSIVE")
+    opening = asyncio.create_task(open_state())
+    await asyncio.sleep(2.0)
+    assert not opening.done()
+    other.rollback()
+    await opening
+    with closing(sqlite3.connect(path)) as fresh:
+        assert fresh.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
 async def test_what_fails_halfway_leaves_nothing_and_fails_as_it_did(path: Path) -> None:
     async def fail() -> None:
         async with write_transaction(engine_of(path)) as connection:
