@@ -18,6 +18,7 @@ from inara_daemon.commander import (
     Snapshot,
     Standing,
     diff,
+    fill,
     identify,
     merge,
 )
@@ -76,7 +77,7 @@ def weigh(key: str, outcome: Outcome, known: Known, *, request: int, now: dateti
         return Update(key, _missed(answered, Standing.NOT_FOUND, now))
     if isinstance(outcome, Rejected):
         return Update(key, _missed(answered, Standing.REJECTED, now), detail=outcome.text)
-    return Update(key, replace(answered, standing=Standing.UNANSWERED))
+    return Update(key, replace(answered, standing=Standing.UNANSWERED, last_event_id=known.record.last_event_id))
 
 
 def _missed(record: Record, standing: Standing, now: datetime) -> Record:
@@ -95,7 +96,7 @@ def _weigh_profile(key: str, profile: Profile, known: Known, answered: Record, n
     if known.namesake is not None and (previous is None or previous.user_id is None):
         # The account is known under the name it had: progress counts from there, and it is nobody new.
         renamed_from = known.namesake.key
-        previous = known.namesake.snapshot
+        previous = fill(known.namesake.snapshot, known.snapshot or Snapshot())
     current = merge(previous, profile, now)
     changes = diff(previous, current, identity)
     return Update(

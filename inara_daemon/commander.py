@@ -239,6 +239,17 @@ def merge(previous: Snapshot | None, profile: Profile, now: datetime) -> Snapsho
     return replace(merged, squadron=None, squadron_absent_since=absent_since, left_squadron=True)
 
 
+def fill(first: Snapshot, second: Snapshot) -> Snapshot:
+    """What two snapshots of one account know together; where both know something, the first is right."""
+    return replace(
+        first,
+        ranks={**second.ranks, **first.ranks},
+        power=first.power or second.power,
+        inara_url=first.inara_url or second.inara_url,
+        squadron=first.squadron if first.squadron is not None or first.left_squadron else second.squadron,
+    )
+
+
 def _merge_squadron(before: Squadron | None, now: Squadron) -> Squadron:
     same = before is not None and before.name == now.name
     return Squadron(now.name, now.rank or (before.rank if same and before else None))

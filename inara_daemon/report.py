@@ -211,7 +211,7 @@ def _outcome(facts: RunFacts) -> Outcome:
 
 def _summary(facts: RunFacts) -> str:
     totals = facts.totals
-    seconds = (facts.ended_at - facts.started_at).total_seconds()
+    seconds = max((facts.ended_at - facts.started_at).total_seconds(), 0.0)  # the clock may have been set back
     took = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"  # noqa: PLR2004 - seconds read well to there
     counts = [f"{totals.answered:,} of {totals.names:,} commanders answered", f"{totals.written:,} changed"]
     for count, label in (

@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from inara_daemon.commander import MAX_NAME_LENGTH, Record, Standing, lookup_key
 
 _LONGEST_BACKOFF_DAYS = 30
+_SLACK = timedelta(hours=6)
+"""A run reaches a name at another minute each night: a wait of one day must not become two."""
 _UNKNOWN_TO_INARA = frozenset({Standing.NOT_FOUND, Standing.AMBIGUOUS, Standing.REJECTED})
 
 
@@ -88,7 +90,7 @@ def plan(roster: Roster, records: Mapping[str, Record], *, first_request: int, n
 
 def waits(record: Record, now: datetime) -> bool:
     """Whether a name that Inara did not know is still backing off."""
-    return record.standing in _UNKNOWN_TO_INARA and record.due_at is not None and now < record.due_at
+    return record.standing in _UNKNOWN_TO_INARA and record.due_at is not None and now < record.due_at - _SLACK
 
 
 def backoff(misses: int) -> timedelta:

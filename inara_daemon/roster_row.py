@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ RANK_COLUMNS: Mapping[str, RankKind] = {
 COLUMNS = (*RANK_COLUMNS, "rank_power", "inara_url", "squadron_name", "squadron_rank")
 """Every column that the daemon may write; `credits` and `assets` are not among them."""
 
+_RANK = re.compile(r"[0-9]{1,9}")
 _WIDTHS = {"rank_power": 64, "inara_url": 256, "squadron_name": 128, "squadron_rank": 64}
 _DEFAULT_WIDTH = 64
 
@@ -61,7 +63,7 @@ def snapshot_of(row: Mapping[str, object]) -> Snapshot:
         ranks={
             ladder: int(texts[column])
             for column, ladder in RANK_COLUMNS.items()
-            if texts.get(column, "").isascii() and texts.get(column, "").isdigit()
+            if _RANK.fullmatch(texts.get(column, ""))
         },
         power=texts.get("rank_power"),
         inara_url=texts.get("inara_url"),

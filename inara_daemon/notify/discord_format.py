@@ -13,11 +13,16 @@ from inara_daemon.report import Entry, Outcome, Report, Section
 
 CONTENT = 2_000
 TITLE = 256
-DESCRIPTION = 4_096
 FIELDS = 25
-FIELD_NAME = 256
 FIELD_VALUE = 1_024
 EMBED = 6_000
+SUMMARY = 1_000
+"""What the summary may take of the description, beside the time of the next run."""
+_SECTION_TITLE = 80
+_KEPT_ROOM = 40
+"""What the lines of every section get, however long those before it are; with 25 sections it still fits."""
+_SHORTEST_TEXT = 12
+_LOG_TITLE = "Log"
 _LOG_SHARE = 1_400
 """What the log lines may take of the embed."""
 _COLOURS = {Outcome.GOOD: 0x2ECC71, Outcome.PARTIAL: 0xF1C40F, Outcome.FAILED: 0xE74C3C}
@@ -66,12 +71,13 @@ def _closing(report: Report) -> list[str]:
 def _embed(report: Report) -> dict[str, Any]:
     log = _log_block(report.log_lines, report.log_lines_dropped)
     title = cut(escape(report.title), TITLE)
+    closing = _closing(report)
     summary = "\n".join(escape(line) for line in report.summary.splitlines())
-    description = cut("\n".join([summary, *_closing(report)]), DESCRIPTION // 4)
-    room = EMBED - length(title) - length(description) - length(log) - FIELD_NAME
+    description = "\n".join([cut(summary, SUMMARY), *closing])
+    room = EMBED - length(title) - length(description) - length(log) - len(_LOG_TITLE)
     fields = _fields(report.sections, room, FIELDS - (1 if log else 0))
     if log:
-        fields.append({"name": "Log", "value": log, "inline": False})
+        fields.append({"name": _LOG_TITLE, "value": log, "inline": False})
     return {
         "title": title,
         "description": description,
@@ -82,16 +88,24 @@ def _embed(report: Report) -> dict[str, Any]:
 
 
 def _fields(sections: Sequence[Section], room: int, most: int) -> list[dict[str, Any]]:
+    """A field for each section; a long one leaves room for those behind it, as what went wrong stands there."""
+    shown = sections[:most] if len(sections) <= most else [*sections[: most - 1], _rest(sections[most - 1 :])]
+    names = [cut(section.title, _SECTION_TITLE) for section in shown]
+    share = max(_KEPT_ROOM, room // max(len(shown), 1) - _SECTION_TITLE)
+    values = [length(_value(section, FIELD_VALUE)) for section in shown]
+    needs = [length(name) + min(max(value, _KEPT_ROOM), share) for name, value in zip(names, values, strict=True)]
     fields: list[dict[str, Any]] = []
-    for section in sections:
-        name = cut(section.title, FIELD_NAME)
-        width = min(FIELD_VALUE, room - length(name))
-        if len(fields) == most or width < 64:  # noqa: PLR2004 - too little to say anything
-            break
-        value = _value(section, width)
+    for position, (name, section) in enumerate(zip(names, shown, strict=True)):
+        width = room - sum(needs[position + 1 :]) - length(name)
+        value = _value(section, min(width, FIELD_VALUE))
         fields.append({"name": name, "value": value, "inline": False})
         room -= length(name) + length(value)
     return fields
+
+
+def _rest(sections: Sequence[Section]) -> Section:
+    """More sections than Discord shows, as one."""
+    return Section(f"… and {len(sections)} sections more", tuple(Entry(section.title) for section in sections))
 
 
 def _value(section: Section, width: int) -> str:
@@ -100,7 +114,7 @@ def _value(section: Section, width: int) -> str:
     used = 0
     total = len(section.entries) + section.omitted
     for entry in section.entries:
-        line = cut(_line(entry), width // 2)
+        line = _line(entry, width // 2)
         if used + length(line) + 1 > width - 24:
             break
         lines.append(line)
@@ -111,12 +125,19 @@ def _value(section: Section, width: int) -> str:
     return "\n".join(lines)
 
 
-def _line(entry: Entry) -> str:
+def _line(entry: Entry, width: int) -> str:
+    """A commander and what there is to say; what is too long loses its words first, then its link, then its end."""
+    text = escape(entry.text)
     if entry.name is None:
-        return escape(entry.text) or "?"
+        return cut(text, width) or "?"
     name = escape(entry.name.strip()) or "?"
     linked = f"[{name}]({entry.url})" if entry.url is not None and _CLEAN_URL.fullmatch(entry.url) else name
-    return f"**{linked}** {escape(entry.text)}" if entry.text else linked
+    for head in (linked, name):
+        whole = f"**{head}** " if text else head
+        left = width - length(whole)
+        if left >= min(length(text), _SHORTEST_TEXT):
+            return whole + cut(text, left)
+    return cut(name, width)
 
 
 def _log_block(lines: Sequence[str], dropped: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections import deque
@@ -27,7 +28,9 @@ class Redactor:
 
     def know(self, secrets: Iterable[str]) -> None:
         """Add secrets; old ones stay known, as an old exception may still hold them."""
-        known = {*self._secrets, *(secret for secret in secrets if len(secret) >= _SHORTEST_SECRET)}
+        long_enough = [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
+        quoted = [form(secret)[1:-1] for secret in long_enough for form in (repr, json.dumps)]
+        known = {*self._secrets, *long_enough, *quoted}
         self._secrets = tuple(sorted(known, key=len, reverse=True))  # a longer one may contain a shorter one
 
     def clean(self, text: str) -> str:
@@ -38,7 +41,7 @@ class Redactor:
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         """A structlog processor."""
-        return {key: self._clean_value(value) for key, value in event.items()}
+        return {self.clean(key): self._clean_value(value) for key, value in event.items()}
 
     def _clean_value(self, value: object) -> object:
         if isinstance(value, str):
@@ -46,7 +49,7 @@ class Redactor:
         if isinstance(value, bool | int | float | None):
             return value
         if isinstance(value, Mapping):
-            return {str(key): self._clean_value(item) for key, item in value.items()}
+            return {self.clean(str(key)): self._clean_value(item) for key, item in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
             return [self._clean_value(item) for item in value]
         return self.clean(str(value))

@@ -193,3 +193,16 @@ def test_identity_two_spellings_are_one_change_and_a_row_each() -> None:
     assert update.changes == (PROMOTED,)
     assert [spelling.name for spelling in update.spellings] == ["Nova", "nova "]
     assert update.record.last_event_id == 9
+
+
+def test_identity_two_names_of_one_account_know_together_what_either_knew() -> None:
+    stored = Snapshot(ranks={COMBAT: 7, RankKind.TRADE: 2}, power="Aisling Duval", squadron=Squadron("Grim"))
+    update = decide(HIDING, stored, namesake=Namesake("old", Snapshot(7, "Old", {COMBAT: 8})))
+    assert update.snapshot is not None
+    assert update.snapshot.ranks == {COMBAT: 8, RankKind.TRADE: 2}
+    assert update.snapshot.power == "Aisling Duval"
+    assert update.snapshot.squadron == Squadron("Grim")
+
+
+def test_a_name_that_was_not_answered_keeps_its_news_for_the_next_run() -> None:
+    assert decide(Unanswered(), record=Record(last_event_id=3)).record.last_event_id == 3

@@ -122,3 +122,7 @@ def test_what_a_row_holds_is_read_back_as_it_was(
 ) -> None:
     known = Snapshot(ranks=ranks, power=power, inara_url=url, squadron=squadron)
     assert snapshot_of(row_of(known).values) == known
+
+
+def test_a_stored_rank_of_absurd_length_is_unknown() -> None:
+    assert snapshot_of({"rank_combat": "9" * 5_000}).ranks == {}

@@ -337,3 +337,36 @@ def test_the_newest_log_lines_are_kept_in_their_order() -> None:
     assert shown == [f"line {number}" for number in range(1_000 - len(shown), 1_000)]
     assert first == f"… {1_000 - len(shown)} earlier lines"
     assert len(shown) > 80
+
+
+def test_a_busy_night_hides_neither_what_went_wrong_nor_what_was_lost() -> None:
+    kinds = (ChangeKind.NEW, ChangeKind.SQUADRON_JOINED, ChangeKind.POWER, ChangeKind.RENAMED, ChangeKind.SQUADRON_LEFT)
+    names = [f"commander number {number:04}" for number in range(80)]
+    run = facts(
+        changes=tuple(CommanderChange(name, None, Change(kind, "old", "new")) for kind in kinds for name in names),
+        not_found=tuple(names),
+        ambiguous=tuple(names),
+        problems=(Problem("bug", "boom"),),
+        undelivered=("report of run 3: expired",),
+        log_lines=("a line",) * 20,
+    )
+    text = str(render(build(run)))
+    assert "boom" in text
+    assert "report of run 3: expired" in text
+
+
+@pytest.mark.parametrize("words", range(0, 1_200, 37))
+def test_what_is_too_long_loses_words_or_its_link_but_never_breaks_one(words: int) -> None:
+    entry = Entry("x" * words, "Nova", PAGE)
+    sections = tuple(Section(f"{number}" * 80, (entry,) * 9) for number in range(24))
+    for _, value in fields(replace(REPORT, sections=sections)):
+        for line in value.splitlines():
+            assert line.count("**") in {0, 2}
+            assert line.count("[") == line.count("](") == line.count("/)")
+
+
+def test_more_sections_than_discord_shows_are_named() -> None:
+    sections = tuple(Section(f"kind {number}", (Entry("x"),)) for number in range(40))
+    fields = render(Report("T", 1, Outcome.GOOD, "t", "s", sections, None, NOW))["embeds"][0]["fields"]
+    assert len(fields) == 25
+    assert "16 sections more" in fields[-1]["name"]

@@ -47,6 +47,7 @@ def cleaned(value: object) -> object:
         (["a", f"<{SECRET}>"], ["a", "<***>"]),
         ((SECRET, 7), ["***", 7]),
         ({SECRET}, ["***"]),
+        ({SECRET: 1}, {"***": 1}),
         (frozenset({SECRET}), ["***"]),
         ({"a": {"b": [{"c": SECRET}]}}, {"a": {"b": [{"c": "***"}]}}),
         (ValueError(f"bad {SECRET}"), "bad ***"),
@@ -304,3 +305,9 @@ def test_secrets_are_masked_in_the_buffer_too() -> None:
     assert "url=https://x/***" in kept
     assert SECRET not in kept
     assert TOKEN not in kept
+
+
+def test_a_secret_is_masked_however_it_is_quoted() -> None:
+    secret = "canary\\key'\"1"
+    for quoted in (secret, str(KeyError(secret)), repr([secret]), json.dumps(secret)):
+        assert "canary" not in redactor(secret).clean(quoted)
