@@ -43,6 +43,8 @@ def cli(context: click.Context, tenants_file: Path | None) -> None:
     Without a verb: run in the foreground.
     """
     context.obj = tenants_file
+    if context.invoked_subcommand not in {None, "run"}:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # nobody listens: a closed terminal ends a verb
     if context.invoked_subcommand is None:
         context.invoke(run)
 
@@ -52,8 +54,6 @@ def cli(context: click.Context, tenants_file: Path | None) -> None:
 @click.pass_context
 def run(context: click.Context, tenants_file: Path | None = None) -> None:
     """Run in the foreground until stopped."""
-    # A reload that comes while we start must not end us: it waits until somebody listens.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     from inara_daemon.cli.run import run_daemon  # noqa: PLC0415 - a verb's imports are paid by that verb only
 
     _conclude(run_daemon, _place(context, tenants_file))
