@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from inara_daemon.cli.exits import Exit
 from inara_daemon.cli.place import Place, read_tenants, state_exists, state_url
-from inara_daemon.cli.screen import console, duration, plain, table
+from inara_daemon.cli.screen import console, counted, duration, plain, table
 from inara_daemon.clock import system_clock
 from inara_daemon.commander import Record
 from inara_daemon.inara.budget import MARGIN
@@ -160,7 +160,7 @@ def _print_cost(settings: Settings, findings: Sequence[_Finding]) -> None:
     console.print(shown)
     fits = total * interval <= settings.night_minutes * 60
     console.print(
-        f"{total:,} requests, {duration(total * interval)}:",
+        f"{counted(total, 'request')}, {duration(total * interval)}:",
         f"fits into the night of {settings.night_minutes} minutes"
         if fits
         else f"more than the night of {settings.night_minutes} minutes: the stalest come first, the rest later",

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from inara_daemon.cli.exits import Exit
 from inara_daemon.cli.place import Place, read_tenants
-from inara_daemon.cli.screen import console, duration, moment, plain
+from inara_daemon.cli.screen import console, counted, duration, moment, plain
 from inara_daemon.report import words
 from inara_daemon.service.engine import House
 from inara_daemon.service.errand import Errand, HeldError, Progress
@@ -129,7 +129,7 @@ def _show_run(run: Run, changes: Sequence[tuple[str, str]]) -> int:
         f"{tally.get('answered', 0):,} of {tally.get('names', 0):,} commanders,",
         f"{tally.get('found', 0):,} found, {tally.get('not_found', 0):,} not on Inara,",
         f"{tally.get('ambiguous', 0):,} ambiguous, {tally.get('failed', 0):,} failed,",
-        f"{tally.get('requests', 0):,} requests",
+        counted(tally.get("requests", 0), "request"),
         style="green" if good else "yellow",
     )
     for name, text in changes[:_SHOWN_CHANGES]:
