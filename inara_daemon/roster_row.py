@@ -21,7 +21,7 @@ RANK_COLUMNS: Mapping[str, RankKind] = {
 COLUMNS = (*RANK_COLUMNS, "rank_power", "inara_url", "squadron_name", "squadron_rank")
 """Every column that the daemon may write; `credits` and `assets` are not among them."""
 
-_RANK = re.compile(r"[0-9]{1,9}")
+_RANK = re.compile(r"[0-9]{1,18}")
 _WIDTHS = {"rank_power": 64, "inara_url": 256, "squadron_name": 128, "squadron_rank": 64}
 _DEFAULT_WIDTH = 64
 

@@ -186,7 +186,9 @@ async def test_no_kill_breaks_the_limit_or_loses_or_doubles_a_report(tmp_path: P
         async with started(stage) as daemon:
             await until(lambda: _settled(stage, 2), seconds=60)
         assert [len(rows(path)) for path in paths] == [250, 200]
-        assert _statuses(stage) == {"sent": len(stage.discord.messages)} or "unknown" in _statuses(stage)
+        statuses = _statuses(stage)
+        assert statuses.keys() <= {"sent", "unknown"}
+        assert statuses.get("sent", 0) <= len(stage.discord.messages) <= sum(statuses.values())
         assert len(stage.titles("alpha")) <= 1
         assert len(stage.titles("beta")) <= 1
         stage.assert_never_banned()
