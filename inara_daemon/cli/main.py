@@ -23,6 +23,9 @@ from inara_daemon.store.errors import DatabaseError, DatabaseFailure
 _NOT_OURS_TO_MEND = frozenset({DatabaseFailure.LOCKED, DatabaseFailure.UNREACHABLE, DatabaseFailure.FULL})
 """What may pass by itself, so that a service manager should try again."""
 
+_UNWRITABLE = frozenset({errno.ENOSPC, errno.EPIPE, errno.EBADF, errno.EIO})
+"""What a full disk or a closed pipe behind the output makes of a print."""
+
 _tenants_option = click.option(
     "--tenants",
     "tenants_file",
@@ -167,7 +170,9 @@ def main() -> None:
     _make_streams_usable()
     try:
         cli(prog_name="python -m inara_daemon")
-    except OSError as error:  # a full disk behind the output, as a rule
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
         click.echo(f"The output can't be written: {os.strerror(error.errno or errno.EIO)}", err=True)
         sys.exit(Exit.TROUBLE)
 

@@ -280,6 +280,32 @@ async def test_delivery_a_limit_for_everybody_holds_every_lane(post: Post, scope
     assert sorted(post.calls()) == [(0.0, "a1"), (0.0, "b1"), (90.0, "a1"), (90.0, "b1"), (90.0, "c1")]
 
 
+async def test_delivery_a_short_limit_for_everybody_shortens_no_longer_one(post: Post) -> None:
+    post.answers("hook-a", limited(600.0, Scope.ADDRESS))
+    post.answers("hook-b", Takes(1.0, limited(2.0, Scope.GLOBAL)))
+    await post.put("a1", "b1")
+    async with post.running():
+        await asyncio.sleep(11 * MINUTE)
+    assert sorted(post.calls()) == [(0.0, "a1"), (0.0, "b1"), (600.0, "a1"), (600.0, "b1")]
+
+
+@pytest.mark.parametrize("pace", [0.0, 2.0])
+async def test_delivery_the_plain_form_keeps_the_pace_too(post: Post, pace: float) -> None:
+    post.answers("hook-a", replace(REFUSED, pace=pace))
+    await post.put("a1")
+    async with post.running():
+        await asyncio.sleep(10.0)
+    assert [(call.at, call.plain) for call in post.sender.calls] == [(0.0, False), (pace, True)]
+
+
+async def test_delivery_endless_limits_expire_in_the_end(post: Post) -> None:
+    post.answers("hook-a", *[limited(HOUR)] * 200)
+    await post.put("a1")
+    async with post.running():
+        await asyncio.sleep(72 * HOUR)
+    assert await post.ends() == {"a1": "expired"}
+
+
 @pytest.mark.parametrize(("scope", "others"), [(Scope.WEBHOOK, 10.0), (Scope.ADDRESS, 60.0)])
 @pytest.mark.parametrize(("boot_id", "wait"), [("boot-1", 60.0), ("boot-2", 70.0)])
 async def test_delivery_a_limit_outlives_the_engine_and_counts_anew_after_a_reboot(
