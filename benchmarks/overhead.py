@@ -119,7 +119,7 @@ async def engine(url: str, names: Sequence[str], folder: Path) -> tuple[float, i
                 run = await runs.latest(connection, "bench", full=True)
             if run is not None and run.ended_at is not None:
                 break
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.05)
         seconds = time.perf_counter() - began
         await running.stop()
         await lock.release()

@@ -54,6 +54,7 @@ class Budget:
         self._deadline = deadline
         self.interval = 60.0 / rate * (1 + MARGIN)
         self._base = 0.0
+        self._unsaved = False
         self.requests = 0
         """Requests granted so far, by every engine that used this state database."""
 
@@ -85,10 +86,17 @@ class Budget:
             await self.start()
             return None
         self._base = base
+        self._unsaved = False
         self.requests = taken.number
         return taken
 
-    async def settle(self, grant: Grant, *, sent: bool) -> None:
+    def settle(self, grant: Grant, *, sent: bool) -> None:
         """End a grant: the interval counts from now, or as before if nothing was sent."""
         self._base = self._clock.boottime() if sent else grant.previous_base
-        await self._store.settle(base=self._base)
+        self._unsaved = True
+
+    async def save(self) -> None:
+        """Store that no request is under way; whoever dies before leaves an open grant, which costs an interval."""
+        if self._unsaved:
+            await self._store.settle(base=self._base)
+            self._unsaved = False

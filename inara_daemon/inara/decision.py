@@ -50,14 +50,17 @@ _REFUSALS = {
 }
 
 
-def decide(reply: Reply, *, batch: int, outages_before: int) -> Decision:
-    """The action for a reply to a batch of `batch` names after `outages_before` outages in a row."""
+def decide(reply: Reply, *, convicted: bool, outages_before: int) -> Decision:
+    """The action for a reply after `outages_before` outages in a row.
+
+    `convicted`: a refusal for no known reason is the fault of the only name of the batch.
+    """
     if isinstance(reply, Answers):
         return Decision(Names.ANSWERED)
     if isinstance(reply, Outage):
         delay = OUTAGE_DELAYS[min(outages_before, len(OUTAGE_DELAYS) - 1)]
         asked = min(max(reply.retry_after or 0.0, 0.0), LONGEST_RETRY_AFTER)
         return Decision(Names.AGAIN, Failure.OUTAGE, delay=max(delay, asked))
-    if reply.kind is RefusalKind.UNKNOWN and batch == 1:
+    if reply.kind is RefusalKind.UNKNOWN and convicted:
         return Decision(Names.CULPRIT, Failure.UNKNOWN_REFUSAL)
     return _REFUSALS[reply.kind]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,8 +14,10 @@ import structlog
 from inara_daemon.commander import Outcome, Rejected, Unanswered
 from inara_daemon.inara.budget import Budget, Grant
 from inara_daemon.inara.decision import LONGEST_RETRY_AFTER, Decision, Failure, Names, decide
-from inara_daemon.inara.line import NIGHT_SPENT, Batch, Line, Served, Stopped, Trouble, fill
+from inara_daemon.inara.line import NIGHT_SPENT, Batch, Line, Served, Stopped, Trouble
+from inara_daemon.inara.lines import Lines
 from inara_daemon.inara.pauses import Pauses
+from inara_daemon.inara.suspicion import NO_SUSPICION
 from inara_daemon.inara.wire import Answers, Outage, Refusal, Reply
 from inara_daemon.nap import nap
 from inara_daemon.settings import Secret
@@ -55,7 +58,7 @@ class Desk:
         self._client = client
         self._batch_size = batch_size
         self._alive = alive
-        self._lines: list[Line] = []
+        self._lines = Lines()
         self._readers: list[float] = []
         self._recent: dict[tuple[str, str], tuple[int, Outcome]] = {}
         self._changed = asyncio.Event()
@@ -77,7 +80,7 @@ class Desk:
     def line(self, line: Line) -> Iterator[None]:
         """Stand in line for the length of the block; what is not answered by then is forgotten."""
         self._serve_recent(line)
-        self._lines.append(line)
+        self._lines.add(line)
         self._stop_spent()
         self._changed.set()
         try:
@@ -110,18 +113,24 @@ class Desk:
 
     async def run(self) -> None:
         """Serve until stopped. Nothing is sent while the state database can't be written."""
-        while not self._stopping:
-            self._alive()
-            wait = self._wait()
-            if wait > 0:
-                await self._nap(wait)
-                continue
-            await self._await_readers()
-            await self._serve_one()
+        try:
+            while not self._stopping:
+                self._alive()
+                wait = self._wait()
+                if wait > 0:
+                    await self._save_budget()
+                    await self._nap(self._wait())
+                    continue
+                await self._await_readers()
+                await self._serve_one()
+        finally:
+            await asyncio.shield(self._save_budget())
 
     def _wait(self) -> float:
-        keys = {line.fingerprint for line in self._lines if _may_have(line, self._budget.requests + 1)}
-        return min((self.next_request_in(key) for key in keys), default=_LONGEST_NAP_SECONDS)
+        request = self._budget.requests + 1
+        keys = (key for key in self._lines.fingerprints() if self._lines.may_ask(key, request))
+        pause = min((self._pauses.wait_seconds(key) for key in keys), default=math.inf)
+        return max(self._budget.wait_seconds(), pause)
 
     async def _nap(self, seconds: float) -> None:
         self._changed.clear()
@@ -130,9 +139,8 @@ class Desk:
     async def _await_readers(self) -> None:
         """Let those who were woken a moment ago finish reading, unless the batch is full without them."""
         loop = asyncio.get_running_loop()
-        while not self._stopping and not self._has_full_batch():
-            wait = max(self._readers, default=0.0) - loop.time()
-            if wait <= 0:
+        while (wait := max(self._readers, default=0.0) - loop.time()) > 0:
+            if self._stopping or self._has_full_batch():
                 return
             await self._nap(wait)
 
@@ -142,7 +150,7 @@ class Desk:
             return
         batch = None if self._stopping else self._pick(grant)
         if batch is None:
-            await self._settle(grant, sent=False)
+            self._budget.settle(grant, sent=False)
             return
         for line in batch.lines:
             line.in_flight = True
@@ -150,7 +158,7 @@ class Desk:
             try:
                 reply = await self._client.lookup(batch.key, tuple(batch.names.values()))
             finally:
-                await asyncio.shield(self._settle(grant, sent=True))
+                self._budget.settle(grant, sent=True)
             await self._act(batch, grant, reply)
         finally:
             for line in batch.lines:
@@ -173,51 +181,38 @@ class Desk:
             self._unwritable = False
         return grant
 
-    async def _settle(self, grant: Grant, *, sent: bool) -> None:
+    async def _save_budget(self) -> None:
         try:
-            await self._budget.settle(grant, sent=sent)
+            await self._budget.save()
         except Exception as error:  # noqa: BLE001 - memory knows; the next grant needs a write that works
             _log.warning("budget_unsettled", error=str(error))
 
     def _pick(self, grant: Grant) -> Batch | None:
-        """Fill a batch for the key whose tenant is next in turn, a name of each tenant at a time."""
-        served = [
-            line
-            for line in self._lines
-            if _may_have(line, grant.number) and self._pauses.wait_seconds(line.fingerprint) == 0
-        ]
-        if not served:
+        """Fill a batch for the key whose tenant is next in turn."""
+        leader = next((line for line in self._lines if self._may_lead(line, grant.number)), None)
+        if leader is None:
             return None
-        first = served[0]
-        peers = [line for line in served if line.fingerprint == first.fingerprint]
-        size = min(self._pauses.batch_limit(first.fingerprint) or self._batch_size, self._batch_size)
-        names = fill({}, [line.wanted for line in peers], size)
-        names = fill(names, [line.fillers for line in peers], size)
-        carried = tuple(
-            line
-            for line in self._lines
-            if line.fingerprint == first.fingerprint and names.keys() & (line.wanted.keys() | line.fillers.keys())
-        )
-        return Batch(first.key, first.fingerprint, names, carried)
+        key = leader.fingerprint
+        size = min(self._pauses.batch_limit(key) or self._batch_size, self._batch_size)
+        names = self._lines.fill(key, grant.number, self._pauses.suspicion(key), size)
+        return Batch(leader, names, self._lines.carried(key, names))
+
+    def _may_lead(self, line: Line, request: int) -> bool:
+        return line.may_have(request) and self._pauses.wait_seconds(line.fingerprint) == 0
 
     def _has_full_batch(self) -> bool:
-        waiting: dict[str, set[str]] = {}
-        for line in self._lines:
-            waiting.setdefault(line.fingerprint, set()).update(line.wanted)
-        return any(len(names) >= self._batch_size for names in waiting.values())
-
-    def _take_turn(self, batch: Batch) -> None:
-        """Those who were served go to the end of the queue of tenants."""
-        served = [line for line in self._lines if line in batch.lines]
-        self._lines = [line for line in self._lines if line not in batch.lines] + served
+        request, size = self._budget.requests + 1, self._batch_size
+        keys = self._lines.fingerprints()
+        return any(len(self._lines.fill(key, request, NO_SUSPICION, size)) == size for key in keys)
 
     async def _act(self, batch: Batch, grant: Grant, reply: Reply) -> None:
-        decision = decide(reply, batch=len(batch.names), outages_before=self._pauses.outages)
+        convicted = self._is_convicted(batch)
+        decision = decide(reply, convicted=convicted, outages_before=self._pauses.outages)
         await self._note_outage(decision, reply)
         if isinstance(reply, Answers):
-            self._take_turn(batch)
+            self._lines.end_turn(batch)
             self._deliver(batch, grant.number, reply)
-            await self._remember(self._pauses.worked(batch.fingerprint, self._batch_size))
+            await self._remember(self._pauses.worked(batch.fingerprint, batch.names.keys(), self._batch_size))
             if reply.retry_after:
                 await self._remember(self._pauses.asked_to_wait(min(reply.retry_after, LONGEST_RETRY_AFTER)))
         else:
@@ -225,6 +220,11 @@ class Desk:
                 await self._hold(batch, decision, reply)
             self._tell(batch, grant.number, decision, reply.text)
         self._stop_spent()
+
+    def _is_convicted(self, batch: Batch) -> bool:
+        """Whether a refusal would be the fault of the batch's only name."""
+        known = len(batch.names) == 1 and any(batch.names.keys() <= line.alone for line in batch.lines)
+        return known or self._pauses.suspicion(batch.fingerprint).convicts(batch.names)
 
     async def _note_outage(self, decision: Decision, reply: Reply) -> None:
         """Hold everything after an outage, and say when outages begin and when they end."""
@@ -247,22 +247,23 @@ class Desk:
             self._recent.clear()
         else:
             self._recent.update({(batch.fingerprint, name): (request, outcome) for name, outcome in answered.items()})
-        for line in self._lines_of(batch.fingerprint):
-            for name in names:
-                spelling = line.wanted.get(name)
-                if name in answered or spelling is None:
-                    line.fillers.pop(name, None)
-                elif line.count_try(name) >= UNANSWERED_TRIES:
-                    line.take(name)
-                    line.tell(Served(request, {name: Unanswered()}))
-                else:
-                    line.wanted[name] = line.wanted.pop(name)  # to the end, so that others are not held up
+        for name in batch.names.keys() - answered.keys():
+            for line in self._lines.carried(batch.fingerprint, (name,)):
+                self._try_again(line, name, request)
+
+    def _try_again(self, line: Line, name: str, request: int) -> None:
+        """A good reply lacked the name."""
+        if name not in line.wanted:
+            self._lines.give_up(line, name)
+        elif line.count_try(name) >= UNANSWERED_TRIES:
+            self._lines.give_up(line, name)
+            line.tell(Served(request, {name: Unanswered()}))
+        else:
+            line.wanted[name] = line.wanted.pop(name)  # to the end, so that others are not held up
 
     def _serve_all(self, batch: Batch, request: int, outcomes: Mapping[str, Outcome]) -> None:
-        for line in self._lines_of(batch.fingerprint):
-            mine = {name: outcome for name, outcome in outcomes.items() if line.take(name)}
-            if mine:
-                line.tell(Served(request, mine))
+        for line, served in self._lines.take(batch.fingerprint, request, outcomes).items():
+            line.tell(served)
 
     def _serve_recent(self, line: Line) -> None:
         """Who read its names while others were answered need not ask for the same ones again."""
@@ -275,9 +276,6 @@ class Desk:
         for request, outcomes in served.items():
             line.tell(Served(request, outcomes))
 
-    def _lines_of(self, fingerprint: str) -> tuple[Line, ...]:
-        return tuple(line for line in self._lines if line.fingerprint == fingerprint)
-
     async def _hold(self, batch: Batch, decision: Decision, refusal: Refusal) -> None:
         """Pause what the refusal concerns."""
         if decision.failure is Failure.LIMITED:
@@ -287,8 +285,11 @@ class Desk:
         elif decision.failure is Failure.BAD_KEY:
             pausing = self._pauses.bad_key(batch.fingerprint, refusal.text)
         else:
+            suspicion = self._pauses.suspicion(batch.fingerprint)
+            convicts = decision.names is Names.CULPRIT
+            after = suspicion.settled(next(iter(batch.names))) if convicts else suspicion.refused(batch.names)
             pausing = self._pauses.unknown_refusal(
-                batch.fingerprint, refusal.text, len(batch.names), refusal.retry_after
+                batch.fingerprint, refusal.text, after, len(batch.names), refusal.retry_after
             )
         _log.error("request_refused", failure=decision.failure, key=batch.fingerprint, error=refusal.text)
         await self._remember(pausing)
@@ -299,8 +300,8 @@ class Desk:
         if decision.names is Names.CULPRIT:
             self._serve_all(batch, request, dict.fromkeys(batch.names, Rejected(text)))
         elif decision.names is Names.BLOCKED:
-            for line in self._lines_of(batch.fingerprint):
-                line.wanted.clear()
+            for line in self._lines.of_key(batch.fingerprint):
+                self._lines.close(line)
                 line.tell(Stopped(failure.value, text))
         else:
             for line in batch.lines:
@@ -310,7 +311,7 @@ class Desk:
         """Close the lines whose share of the night is spent."""
         for line in self._lines:
             if line.wanted and line.last_request is not None and self._budget.requests >= line.last_request:
-                line.wanted.clear()
+                self._lines.close(line)
                 line.tell(Stopped(NIGHT_SPENT, "the night's share of requests is spent"))
 
     async def _remember(self, pausing: Awaitable[object]) -> None:
@@ -319,8 +320,3 @@ class Desk:
             await pausing
         except Exception as error:  # noqa: BLE001 - the store's own exceptions are unknown here
             _log.error("pause_unsaved", error=str(error))
-
-
-def _may_have(line: Line, request: int) -> bool:
-    """Whether a request may be spent on this line: it waits for somebody, and its share of the night allows it."""
-    return bool(line.wanted) and (line.last_request is None or request <= line.last_request)

@@ -1,10 +1,10 @@
-"""What waits at the desk: a tenant's line of names, what it is told, and how a batch is filled from several."""
+"""What waits at the desk: a tenant's line of names, what it is told, and what a request carries."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from inara_daemon.commander import Outcome
@@ -48,7 +48,7 @@ class Line:
     """The names that one run of one tenant waits for, by lookup key, each with the spelling to search.
 
     `since`: only answers of later requests count. `last_request`: the number of the last request that may be spent on
-    this line; None: no limit.
+    this line; None: no limit. `alone`: those of the wanted who are known to spoil a batch.
     """
 
     tenant_id: str
@@ -58,10 +58,15 @@ class Line:
     last_request: int | None = None
     wanted: dict[str, str] = field(default_factory=dict)
     fillers: dict[str, str] = field(default_factory=dict)
+    alone: frozenset[str] = frozenset()
     in_flight: bool = False
     _notices: deque[Notice] = field(default_factory=deque)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _tries: dict[str, int] = field(default_factory=dict)
+
+    def may_have(self, request: int) -> bool:
+        """Whether a request may be spent on this line: it waits for somebody, and its share of the night allows it."""
+        return bool(self.wanted) and (self.last_request is None or request <= self.last_request)
 
     def tell(self, notice: Notice) -> None:
         """Hand a notice to whoever waits with this line."""
@@ -76,18 +81,25 @@ class Line:
         """The next notice, if there is one."""
         return self._notices.popleft() if self._notices else None
 
+    def heard_more(self, names: int) -> list[Served]:
+        """The answers that came right after the last notice, up to so many names and at least one answer."""
+        more: list[Served] = []
+        while self._notices and isinstance(following := self._notices[0], Served) and names > 0:
+            names -= len(following.outcomes)
+            more.append(following)
+            self._notices.popleft()
+        return more
+
     async def listen(self, seconds: float) -> None:
         """Wait for a notice or a poke, but no longer than this."""
         if not self._notices:
             self._news.clear()
             await nap(self._news, seconds)
 
-    def take(self, name: str) -> bool:
-        """Remove a name; whether it was waiting."""
-        waited = name in self.wanted or name in self.fillers
+    def take(self, name: str) -> None:
+        """Wait for a name no more."""
         self.wanted.pop(name, None)
         self.fillers.pop(name, None)
-        return waited
 
     def count_try(self, name: str) -> int:
         """Note that a good reply lacked the name; how often that happened."""
@@ -97,23 +109,18 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One request: its key, the spellings to search by lookup key, and the lines it serves."""
+    """One request: whose turn it is, the spellings to search by lookup key, and the lines that are carried."""
 
-    key: Secret
-    fingerprint: str
+    leader: Line
     names: Mapping[str, str]
     lines: tuple[Line, ...]
 
+    @property
+    def key(self) -> Secret:
+        """The API key."""
+        return self.leader.key
 
-def fill(taken: Mapping[str, str], queues: Sequence[Mapping[str, str]], size: int) -> dict[str, str]:
-    """Add names to a batch, one of each queue at a time, until it holds `size`."""
-    names = dict(taken)
-    turns = [iter(queue.items()) for queue in queues]
-    while turns and len(names) < size:
-        for turn in tuple(turns):
-            fresh = next(((name, spelling) for name, spelling in turn if name not in names), None)
-            if fresh is None:
-                turns.remove(turn)
-            elif len(names) < size:
-                names[fresh[0]] = fresh[1]
-    return names
+    @property
+    def fingerprint(self) -> str:
+        """What the key is known by."""
+        return self.leader.fingerprint

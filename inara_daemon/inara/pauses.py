@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
 from inara_daemon.clock import Clock, Moment
+from inara_daemon.inara.suspicion import NO_SUSPICION, Suspicion
 
 EVERY_KEY = "*"
 OUTAGE = "outage"
@@ -36,7 +37,7 @@ class PauseReason(StrEnum):
 class Pause:
     """One pause: `until` in CLOCK_BOOTTIME seconds of boot `boot_id`; None: until the configuration changes.
 
-    A pause that is over stays known while `level` or `batch_limit` still shape the key's next tries.
+    A pause that is over stays known while `level`, `batch_limit` or the suspicion still shape the key's next tries.
     """
 
     scope: str
@@ -47,10 +48,11 @@ class Pause:
     seconds: float | None
     level: int = 0
     batch_limit: int | None = None
+    suspicion: Suspicion = NO_SUSPICION
 
 
 class PauseStore(Protocol):
-    """What pauses need of the state database; a row's columns are the fields of `Pause`."""
+    """What pauses need of the state database: rows with the fields of `Pause`, the suspicion's as a mapping."""
 
     async def pauses(self) -> Sequence[Mapping[str, Any]]:
         """Every stored pause."""
@@ -80,7 +82,7 @@ class Pauses:
     async def look(self) -> None:
         """Load what was stored without storing what that changes."""
         for row in await self._store.pauses():
-            pause = Pause(**row)
+            pause = Pause(**{**row, "suspicion": Suspicion(**row["suspicion"])})
             if pause.reason == PauseReason.NOT_WHITELISTED and pause.text != self._application:
                 self._unsaved.add(pause.scope)  # it was about another name
                 continue
@@ -121,6 +123,11 @@ class Pauses:
         pause = self._pauses.get(fingerprint)
         return None if pause is None else pause.batch_limit
 
+    def suspicion(self, fingerprint: str) -> Suspicion:
+        """Which names may be what Inara refuses with this key."""
+        pause = self._pauses.get(fingerprint)
+        return NO_SUSPICION if pause is None else pause.suspicion
+
     @property
     def outages(self) -> int:
         """How many requests in a row failed without a usable answer, by whichever engine."""
@@ -153,25 +160,29 @@ class Pauses:
         """Inara refuses the key: never use it again."""
         return await self._hold(fingerprint, PauseReason.BAD_KEY, text, None)
 
-    async def unknown_refusal(self, fingerprint: str, text: str, batch: int, retry_after: float | None = None) -> Pause:
+    async def unknown_refusal(
+        self, fingerprint: str, text: str, suspicion: Suspicion, batch: int, retry_after: float | None = None
+    ) -> Pause:
         """A refusal that nobody can explain: hold the key, longer each time, and halve the next batch."""
         before = self._pauses.get(fingerprint)
         level = before.level + 1 if before is not None else 1
         ours = min(UNKNOWN_SECONDS * 2 ** min(level - 1, 10), LONGEST_UNKNOWN_SECONDS)
         seconds = max(ours, min(retry_after or 0.0, LONGEST_LIMITED_SECONDS))
-        limit = max(batch // 2, 1)
-        return await self._hold(fingerprint, PauseReason.UNKNOWN_REFUSAL, text, seconds, level=level, limit=limit)
+        pause = self._pause(fingerprint, PauseReason.UNKNOWN_REFUSAL, text, seconds)
+        return await self._keep(replace(pause, level=level, batch_limit=max(batch // 2, 1), suspicion=suspicion))
 
-    async def worked(self, fingerprint: str, batch_size: int) -> None:
-        """A request with this key was answered well: widen its batches again, then forget the trouble."""
+    async def worked(self, fingerprint: str, names: Collection[str], batch_size: int) -> None:
+        """These names were answered well: clear them, widen the key's batches again, then forget the trouble."""
         before = self._pauses.get(fingerprint)
         if before is None:
             return
-        limit = (before.batch_limit or batch_size) * 2
-        if limit >= batch_size:
+        limit = min((before.batch_limit or batch_size) * 2, batch_size)
+        left = self.suspicion(fingerprint).worked(names)
+        if limit == batch_size and not left.names:
             await self._forget(fingerprint)
         else:
-            await self._keep(replace(before, level=0, batch_limit=limit, until=self._clock.boottime()))
+            now = self._clock.boottime()
+            await self._keep(replace(before, level=0, batch_limit=limit, until=now, suspicion=left))
 
     async def lift_not_whitelisted(self) -> bool:
         """Ask again at once, as an operator says that something changed; True if something was lifted."""
@@ -182,24 +193,19 @@ class Pauses:
         return True
 
     async def _hold(
-        self,
-        scope: str,
-        reason: PauseReason,
-        text: str,
-        seconds: float | None,
-        *,
-        level: int = 0,
-        limit: int | None = None,
+        self, scope: str, reason: PauseReason, text: str, seconds: float | None, *, level: int = 0
     ) -> Pause:
-        until = None if seconds is None else self._clock.boottime() + seconds
-        pause = Pause(scope, reason.value, text, self._clock.boot_id, until, seconds, level, limit)
-        await self._keep(pause)
-        return pause
+        return await self._keep(replace(self._pause(scope, reason, text, seconds), level=level))
 
-    async def _keep(self, pause: Pause) -> None:
+    def _pause(self, scope: str, reason: PauseReason, text: str, seconds: float | None) -> Pause:
+        until = None if seconds is None else self._clock.boottime() + seconds
+        return Pause(scope, reason.value, text, self._clock.boot_id, until, seconds)
+
+    async def _keep(self, pause: Pause) -> Pause:
         self._pauses[pause.scope] = pause
         self._unsaved.add(pause.scope)
         await self.save()
+        return pause
 
     async def _forget(self, scope: str) -> None:
         self._pauses.pop(scope, None)

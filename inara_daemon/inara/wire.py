@@ -18,6 +18,8 @@ from inara_daemon.settings import Secret
 
 _LONGEST_TEXT = 200
 _HIGHEST_RANK = 1_000
+_LADDERS = {kind.value: kind for kind in RankKind} | {"explore": RankKind.EXPLORATION}
+_UNBEARABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +188,10 @@ def _ranks(found: object) -> dict[RankKind, int]:
     for item in found if isinstance(found, list) else ():
         if not isinstance(item, dict):
             continue
-        name = str(item.get("rankName", "")).strip().lower()
+        ladder = _LADDERS.get(str(item.get("rankName", "")).strip().lower())
         value = _number(item.get("rankValue"))
-        name = "exploration" if name == "explore" else name
-        if name in set(RankKind) and value is not None and value <= _HIGHEST_RANK:
-            ranks[RankKind(name)] = value
+        if ladder is not None and value is not None and value <= _HIGHEST_RANK:
+            ranks[ladder] = value
     return ranks
 
 
@@ -215,8 +216,7 @@ def _text(value: object, width: int) -> str | None:
     """A text without what a database or a terminal could not bear, cut to its column; None if nothing is left."""
     if not isinstance(value, str):
         return None
-    whole = value.encode("utf-8", "ignore").decode()
-    return "".join(sign for sign in whole if sign >= " " and sign != "\x7f").strip()[:width] or None
+    return _UNBEARABLE.sub("", value).strip()[:width] or None
 
 
 def _clean(value: object, key: Secret) -> str:

@@ -39,7 +39,7 @@ class DryRun:
     async def execute(self) -> Mapping[str, Any]:
         """The result as JSON values: `names`, `answered`, `changes`, `not_found`, `ambiguous`, `problems`."""
         try:
-            database = TenantDatabase(self.tenant.db_uri, self.services.settings.db_root)
+            database = TenantDatabase(self.tenant.db_uri, self.services.settings.db_root, self.services.gates)
         except DatabaseError as error:
             return self._result([str(error)])
         sync = RosterSync(self.tenant.id, self.services.state, database, self.services.clock)
@@ -82,7 +82,7 @@ class DryRun:
         while True:
             notice = line.heard()
             if isinstance(notice, Served):
-                for update in await sync.weigh_answers(notice.outcomes, roster, records, request=notice.request):
+                for update in await sync.weigh_answers([notice], roster, records):
                     self.updates[update.key] = update
             elif notice is not None:
                 self.problems.append(notice.text)

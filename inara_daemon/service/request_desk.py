@@ -25,6 +25,7 @@ from inara_daemon.store.state.requests import Request, RequestKind, RequestTable
 from inara_daemon.tenants import Tenant
 
 POLL_SECONDS = 0.5
+IDLE_POLL_SECONDS = 1.0
 OWN_PROFILE = ""
 """The name that asks for the profile of the key's owner: the cheapest way to try a key."""
 
@@ -68,7 +69,7 @@ class RequestDesk:
                     _log.warning("requests_unreadable", error=str(error))
                 failing = True
             self._tasks = {number: task for number, task in self._tasks.items() if not task.done()}
-            await nap(self._stopping, POLL_SECONDS)
+            await nap(self._stopping, IDLE_POLL_SECONDS)
 
     async def stop(self) -> None:
         """Leave what is unfinished to the next engine; nothing is cancelled amid a transaction."""
@@ -205,7 +206,8 @@ class RequestDesk:
             refused = pause.reason == PauseReason.BAD_KEY
             return [pause.reason, "Inara refused it" if refused else "not tried, as requests are paused"]
         since = self.services.desk.requests
-        line = Line(tenant.id, tenant.inara_api_key, fingerprint, since, wanted={OWN_PROFILE: OWN_PROFILE})
+        wanted = {OWN_PROFILE: OWN_PROFILE}
+        line = Line(tenant.id, tenant.inara_api_key, fingerprint, since, wanted=wanted, alone=frozenset(wanted))
         with self.services.desk.line(line):
             while True:
                 heard = line.heard()

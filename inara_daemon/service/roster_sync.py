@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from inara_daemon.answers import Known, Namesake, Update, weigh
 from inara_daemon.clock import Clock
 from inara_daemon.commander import Found, Outcome, Record, Snapshot
+from inara_daemon.inara.line import Served
 from inara_daemon.roster_plan import Roster, Spelling, gather
 from inara_daemon.store.state import roster as memory
 from inara_daemon.store.state.database import StateDatabase
-from inara_daemon.store.tenant_db import Applied, TenantDatabase
+from inara_daemon.store.tenant_db import RosterWrite, TenantDatabase
+
+_LARGE = 5_000
+"""Names; sorting more of them would hold up the loop, and so every other tenant and the next token."""
 
 
 @dataclass(slots=True)
@@ -26,32 +31,33 @@ class RosterSync:
 
     async def read_roster(self) -> Roster:
         """Every commander in the tenant's events."""
-        found: list[Spelling] = []
+        newest: dict[str, int] = {}
         async for chunk in self.database.spellings():
-            found.extend(chunk)
+            for spelling in chunk:
+                newest[spelling.name] = max(spelling.event_id, newest.get(spelling.name, 0))
             self.alive()
-        return gather(found)
-
-    async def read_news(self, cursor: int) -> tuple[Roster, int]:
-        """The commanders in events since the cursor, and the new cursor."""
-        spellings, highest = await self.database.spellings_since(cursor)
-        return gather(spellings), highest
+        found = [Spelling(name, event_id) for name, event_id in newest.items()]
+        return await asyncio.to_thread(gather, found) if len(found) > _LARGE else gather(found)
 
     async def weigh_answers(
-        self, outcomes: Mapping[str, Outcome], roster: Roster, records: Mapping[str, Record], *, request: int
+        self, served: Sequence[Served], roster: Roster, records: Mapping[str, Record]
     ) -> list[Update]:
-        """What a reply changes for this tenant; nothing is stored."""
+        """What replies change for this tenant; nothing is stored."""
+        outcomes = {key: outcome for each in served for key, outcome in each.outcomes.items()}
         async with self.state.read() as connection:
             known = await memory.snapshots(connection, self.tenant_id, outcomes.keys())
             keys = await memory.keys_of_users(connection, self.tenant_id, _user_ids(outcomes))
             known.update(await memory.snapshots(connection, self.tenant_id, set(keys.values()) - known.keys()))
         known.update(await self._stored_rows(outcomes.keys() - known.keys(), roster))
-        return self._weigh(outcomes, roster, records, known, keys, request=request)
+        updates = []
+        for each in served:
+            updates += self._weigh(each.outcomes, roster, records, known, keys, request=each.request)
+        return updates
 
     async def _stored_rows(self, keys: set[str], roster: Roster) -> dict[str, Snapshot]:
         """What the tenant's own rows say of commanders whom the daemon has no memory of."""
         names = {spelling.name: key for key in keys for spelling in roster.spellings.get(key, ())}
-        rows = await self.database.stored(sorted(names))
+        rows = await self.database.stored(sorted(names)) if names else {}
         found: dict[str, Snapshot] = {}
         for name, snapshot in rows.items():
             key = names[name]
@@ -92,25 +98,29 @@ class RosterSync:
                     known[update.renamed_from] = _renamed(known[update.renamed_from], update.snapshot)
         return updates
 
-    async def save(self, run_id: int, updates: Sequence[Update]) -> None:
-        """Write ahead: after this nothing of the reply can be lost."""
+    async def save(self, run_id: int, updates: Sequence[Update]) -> Sequence[RosterWrite]:
+        """Write ahead: after this nothing of the replies can be lost; returns the rows to apply."""
+        renamed = {item.renamed_from: item.snapshot for item in updates if item.renamed_from and item.snapshot}
         async with self.state.write() as connection:
-            await memory.write_ahead(connection, self.tenant_id, run_id, updates, self.clock.now())
-            renamed = {item.renamed_from: item.snapshot for item in updates if item.renamed_from and item.snapshot}
+            writes = await memory.write_ahead(connection, self.tenant_id, run_id, updates, self.clock.now())
             others = await memory.snapshots(connection, self.tenant_id, renamed.keys())
             for key, snapshot in others.items():
                 await memory.save_snapshot(connection, self.tenant_id, key, _renamed(snapshot, renamed[key]))
+        return writes
 
-    async def apply_pending(self) -> Applied:
+    async def apply(self, writes: Sequence[RosterWrite]) -> None:
         """Bring the tenant's rows in step with what was written ahead; harmless when done twice."""
-        async with self.state.read() as connection:
-            writes = await memory.pending_writes(connection, self.tenant_id)
         if not writes:
-            return Applied(frozenset(), frozenset())
+            return
         applied = await self.database.apply(writes)
         async with self.state.write() as connection:
-            await memory.mark_applied(connection, self.tenant_id, written=applied.written, gone=applied.gone)
-        return applied
+            await memory.mark_applied(connection, self.tenant_id, applied)
+
+    async def apply_pending(self) -> None:
+        """Apply what an earlier run, or an engine that ended, left written ahead."""
+        async with self.state.read() as connection:
+            writes = await memory.pending_writes(connection, self.tenant_id)
+        await self.apply(writes)
 
 
 def _user_ids(outcomes: Mapping[str, Outcome]) -> set[int]:

@@ -18,6 +18,7 @@ class Timetable:
     expression: str
     next_at: datetime | None = None
     _trigger: Any = field(init=False)
+    _looked_at: datetime | None = None
 
     def __post_init__(self) -> None:
         self._trigger = CronTrigger.from_crontab(self.expression, timezone=UTC)
@@ -32,8 +33,15 @@ class Timetable:
         """Go on after the last scheduled time; one that lies in the future was set by a wrong clock."""
         self.next_at = self.after(min(last, now) if last is not None else now)
 
+    def wants_a_look(self, now: datetime) -> bool:
+        """Whether the next time has come, or the clock was set back; asking the trigger each time would cost a lot."""
+        return self._looked_at is None or now < self._looked_at or self.next_at is None or now >= self.next_at
+
     def is_due(self, now: datetime) -> bool:
         """Whether a run is due; then the next time is the first one after `now`, so missed times are one run."""
+        wants_a_look, self._looked_at = self.wants_a_look(now), now
+        if not wants_a_look:
+            return False
         following = self.after(now)
         if self.next_at is None or (following is not None and following < self.next_at):
             self.next_at = following  # the clock was set back: don't wait for a time that a wrong clock chose

@@ -14,6 +14,7 @@ from inara_daemon.service.logbook import Logbook, Redactor
 from inara_daemon.service.progress import Progress
 from inara_daemon.settings import Settings
 from inara_daemon.store.state.database import StateDatabase
+from inara_daemon.store.transactions import Gates
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,5 +30,7 @@ class Services:
     logbook: Logbook
     redactor: Redactor
     wake_outbox: Callable[[], None]
+    gates: Gates = field(default_factory=Gates)
+    """How many tenants' transactions go on at once."""
     database_turns: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     """One run at a time in each tenant database, even when two tenants share one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -22,6 +22,7 @@ from inara_daemon.store.errors import DatabaseError, DatabaseFailure
 from inara_daemon.store.state import roster as memory
 from inara_daemon.store.state import runs
 from inara_daemon.store.state.runs import Run, RunOutcome, RunReason
+from inara_daemon.store.tenant_db import RosterWrite
 from inara_daemon.tenants import Tenant
 
 DATABASE_BACKOFF = (5.0, 15.0, 60.0, 300.0, 900.0)
@@ -30,6 +31,8 @@ _NAP_SECONDS = 10.0
 """A waiting run looks up at least this often: for its deadline, whatever the clock does, and to show that it lives."""
 _TALLY_SECONDS = 2.0
 _NAMES_A_TRANSACTION = 2_000
+_NAMES_A_SAVE = 200
+"""What came while the last answers were saved is saved in one go, but a transaction stays short."""
 _SCHEDULED = frozenset({RunReason.CRON, RunReason.CATCH_UP, RunReason.FIRST, RunReason.RELOAD})
 _WORTH_WAITING_FOR = frozenset({DatabaseFailure.LOCKED, DatabaseFailure.UNREACHABLE, DatabaseFailure.FULL})
 """What may pass by itself; the rest needs an operator, so the run ends and says so."""
@@ -71,6 +74,7 @@ class TenantRun:
     roster: Roster = field(default_factory=lambda: Roster({}))
     records: dict[str, Record] = field(default_factory=dict)
     database_trouble: str | None = None
+    _counts: dict[str, int] = field(default_factory=lambda: {"names": 0, "answered": 0})
     _tally_at: float = 0.0
     _troubles: set[str] = field(default_factory=set)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -82,9 +86,13 @@ class TenantRun:
         if self._line is not None:
             self._line.poke()
 
-    def counts(self) -> dict[str, int]:
-        """How far the run is: see `tally`."""
-        return tally(self.roster, self.records, self.run)
+    def counts(self) -> Mapping[str, int]:
+        """How far the run was when it last counted: see `tally`."""
+        return self._counts
+
+    def _count(self) -> dict[str, int]:
+        self._counts = tally(self.roster, self.records, self.run)
+        return self._counts
 
     async def execute(self) -> bool:
         """Run until there is nothing left to do; whether the run has ended."""
@@ -171,7 +179,7 @@ class TenantRun:
         while True:
             notice = await self._next_notice(line)
             if isinstance(notice, Served):
-                await self._save(notice)
+                await self._save([notice, *line.heard_more(_NAMES_A_SAVE)])
             elif isinstance(notice, Trouble):
                 await self._note(notice.failure.value, notice.text)
             elif isinstance(notice, Stopped):
@@ -207,19 +215,20 @@ class TenantRun:
     def _key_text(self, text: str) -> str:
         return f"Inara refuses the API key {self.fingerprint} of this tenant ({text}): put a valid one into tenant.json"
 
-    async def _save(self, served: Served) -> None:
-        """Write ahead, then apply; if the tenant's database is away, wait for it rather than lose the answer."""
+    async def _save(self, served: Sequence[Served]) -> None:
+        """Write ahead, then apply; if the tenant's database is away, wait for it rather than lose the answers."""
 
-        async def weigh_and_save() -> None:
-            updates = await self.sync.weigh_answers(served.outcomes, self.roster, self.records, request=served.request)
-            await self.sync.save(self.run.id, updates)
+        async def weigh_and_save() -> Sequence[RosterWrite]:
+            updates = await self.sync.weigh_answers(served, self.roster, self.records)
+            writes = await self.sync.save(self.run.id, updates)
             self.records.update({update.key: update.record for update in updates})
             for update in updates:
                 if update.detail is not None:
                     _log.info("name_unresolved", name=update.key, standing=update.record.standing, inara=update.detail)
+            return writes
 
-        await self._with_database(weigh_and_save)
-        await self._with_database(self.sync.apply_pending)
+        writes = await self._with_database(weigh_and_save)
+        await self._with_database(lambda: self.sync.apply(writes))
         await self._save_tally()
 
     async def _save_tally(self) -> None:
@@ -228,7 +237,7 @@ class TenantRun:
         if now < self._tally_at:
             return
         self._tally_at = now + _TALLY_SECONDS
-        counts = self.counts()
+        counts = self._count()
         async with self.services.state.write() as connection:
             await runs.save_tally(connection, self.run.id, counts)
         _log.info("run_progress", answered=counts["answered"], names=counts["names"])
@@ -270,6 +279,7 @@ class TenantRun:
             await runs.add_problem(connection, self.run.id, kind, text)
 
     async def _end(self, ending: Ending) -> None:
+        counts = self._count()
         outcome = await self._outcome(ending)
         async with self.services.state.write() as connection:
             run = await runs.load(connection, self.run.id) or self.run
@@ -282,7 +292,6 @@ class TenantRun:
                 lines=self.services.logbook.take(self.tenant.id),
             )
             message = await end_run(connection, self.tenant, end)
-        counts = self.counts()
         _log.info("run_ended", outcome=outcome.value, ending=ending.value, **counts)
         if message is not None:
             self.services.wake_outbox()

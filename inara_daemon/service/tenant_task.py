@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import zlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ import structlog
 from inara_daemon.commander import lookup_key
 from inara_daemon.inara.pauses import PauseReason
 from inara_daemon.nap import nap
+from inara_daemon.service.discovery import Discovery
 from inara_daemon.service.roster_sync import RosterSync
 from inara_daemon.service.run_report import reports
 from inara_daemon.service.schedule import Timetable
@@ -27,7 +29,10 @@ from inara_daemon.store.state.runs import Run, RunReason
 from inara_daemon.store.tenant_db import TenantDatabase
 from inara_daemon.tenants import Tenant
 
-_NAP_SECONDS = 10.0
+_NAP_SECONDS = 60.0
+"""An idle tenant looks up at least this often, to show that it lives."""
+_SHORTEST_NAP_SECONDS = 0.001
+"""A wait may be too short for a float to tell."""
 _PUNCTUAL = timedelta(minutes=5)
 """A run that begins later than this after its time is said to catch up."""
 _log = structlog.get_logger("inara_daemon.tenant")
@@ -72,10 +77,12 @@ class TenantTask:
     _fresh: bool = False
     _discover_at: float = 0.0
     _discovery_failing: bool = False
+    _news: Discovery = field(init=False)
 
     def __post_init__(self) -> None:
         self.timetable = Timetable(self.tenant.schedule)
-        self._database = TenantDatabase(self.tenant.db_uri, self.services.settings.db_root)
+        self._database = TenantDatabase(self.tenant.db_uri, self.services.settings.db_root, self.services.gates)
+        self._news = Discovery(self.tenant.id, self.services.state, self._database)
 
     def stop(self) -> None:
         """Leave after what is under way is saved."""
@@ -85,8 +92,9 @@ class TenantTask:
         self._changed.set()
 
     def wake(self) -> None:
-        """Look at the timetable."""
-        self._changed.set()
+        """Look at the timetable, if there is something to see."""
+        if self.timetable.wants_a_look(self.services.clock.now()):
+            self._changed.set()
 
     def ask(self, request: RunRequest) -> None:
         """Run for somebody outside, however often asked; a full run under way serves whoever asks for one."""
@@ -111,7 +119,9 @@ class TenantTask:
                     self._changed.clear()
                     wanted = await self._next_wanted()
                     if wanted is None:
-                        await nap(self._changed, _NAP_SECONDS)
+                        await nap(
+                            self._changed, min(_NAP_SECONDS, self._discover_at - asyncio.get_running_loop().time())
+                        )
                     else:
                         await self._run(wanted)
             finally:
@@ -119,13 +129,16 @@ class TenantTask:
 
     async def _begin(self) -> Run | None:
         """Take up the tenant's memory; returns the run that an engine before left open."""
-        async with self.services.state.write() as connection:
-            row = await memory.adopt_tenant(connection, self.tenant.id, self._database.identity)
+        async with self.services.state.read() as connection:
+            row = await memory.load_tenant(connection, self.tenant.id)
             left_open = await runs.open_run(connection, self.tenant.id)
             latest = await runs.latest(connection, self.tenant.id, full=True)
+        if row is None or row.database != self._database.identity:
+            async with self.services.state.write() as connection:
+                row = await memory.adopt_tenant(connection, self.tenant.id, self._database.identity)
         self._fresh = row.last_full_at is None or (latest is not None and self._key_was_replaced(latest))
         self.timetable.start(row.last_full_at, self.services.clock.now())
-        self._put_off_discovery()
+        self._put_off_discovery(share=_share(self.tenant.id))
         return left_open
 
     async def _next_wanted(self) -> _Wanted | None:
@@ -168,22 +181,19 @@ class TenantTask:
     def _fingerprint(self) -> str:
         return self.services.state.fingerprint(self.tenant.inara_api_key)
 
-    def _put_off_discovery(self) -> None:
+    def _put_off_discovery(self, share: float = 1.0) -> None:
         minutes = self.services.settings.discover_minutes
-        self._discover_at = asyncio.get_running_loop().time() + minutes * 60 if minutes else math.inf
+        self._discover_at = asyncio.get_running_loop().time() + minutes * 60 * share if minutes else math.inf
 
     async def _discover(self) -> _Wanted | None:
         """Look for commanders who appeared in the events since the last look."""
         if asyncio.get_running_loop().time() < self._discover_at:
             return None
         self._put_off_discovery()
-        if self.services.pauses.wait_seconds(self._fingerprint) == math.inf:
+        if self.services.pauses.refused(self._fingerprint) is not None:
             return None
-        async with self.services.state.read() as connection:
-            row = await memory.load_tenant(connection, self.tenant.id)
-            known = await memory.records(connection, self.tenant.id)
         try:
-            roster, highest = await self._sync.read_news(row.cursor if row is not None else 0)
+            new = await self._news.look()
         except DatabaseError as error:
             if not self._discovery_failing:
                 _log.warning("discovery_failed", failure=error.failure.value, error=str(error))
@@ -192,9 +202,6 @@ class TenantTask:
         if self._discovery_failing:
             _log.info("discovery_recovered")
             self._discovery_failing = False
-        async with self.services.state.write() as connection:
-            await memory.save_tenant(connection, self.tenant.id, cursor=highest)
-        new = tuple(sorted(roster.spellings.keys() - known.keys()))
         return _Wanted(RunReason.DISCOVERY, new) if new else None
 
     @property
@@ -249,6 +256,7 @@ class TenantTask:
             ended = await self.current.execute()
         finally:
             self.current = None
+            self._news.forget()
         if ended:
             for request in self._serving:
                 if not request.done.done():
@@ -277,3 +285,8 @@ class TenantTask:
             return True
         has_time = run.deadline is None or self.services.clock.now() < run.deadline
         return request.names is None and reports(run) and has_time
+
+
+def _share(tenant_id: str) -> float:
+    """Where in the interval a tenant's first look falls: always the same, and another one for each tenant."""
+    return (zlib.crc32(tenant_id.encode()) % 1_000 + 1) / 1_000

@@ -1,32 +1,26 @@
-"""SQLAlchemy engines and transactions: any spelling of a URL in, aiosqlite or asyncpg out, failures told apart."""
+"""SQLAlchemy engines for any spelling of a URL: aiosqlite or asyncpg, with the pragmas and arguments they need."""
 
 from __future__ import annotations
 
-import asyncio
-import sqlite3
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from inara_daemon.settings import Secret
-from inara_daemon.store.errors import DatabaseError, DatabaseFailure, explain
+from inara_daemon.store.errors import DatabaseError, DatabaseFailure
 
-BUSY_SECONDS = 1.0
-"""SQLite's own busy timeout: a thread that waits in it can't be cancelled, so it is short."""
-LOCKED_SECONDS = 30.0
-"""For how long a locked SQLite file is tried again on the loop."""
-TRANSACTION_SECONDS = 45.0
-"""The deadline of one whole transaction."""
+BUSY_SECONDS = 0.25
+"""SQLite's own busy timeout: a thread that waits in it can't be cancelled, so it is short; the loop tries again."""
+STATEMENT_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
 
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -46,7 +40,6 @@ _LIBPQ_ARGUMENTS_WITHOUT_EFFECT = frozenset(
         "tcp_user_timeout",
     }
 )
-_Result = TypeVar("_Result")
 
 
 def resolve_url(uri: Secret, root: Path) -> URL:
@@ -90,9 +83,14 @@ def identity(url: URL) -> str:
     """What makes two URLs one database; holds no password."""
     if url.drivername.startswith("sqlite"):
         return f"sqlite:{url.database}"
+    return f"postgresql:{server(url)}:{url.database or url.username}"
+
+
+def server(url: URL) -> str:
+    """What makes two PostgreSQL URLs one server; holds no password."""
     hosts = url.host or url.query.get("host") or "localhost"
     port = url.port or url.query.get("port") or 5432
-    return f"postgresql:{hosts}:{port}:{url.database or url.username}"
+    return f"{hosts}:{port}"
 
 
 def open_engine(url: URL, *, create: bool = False, pooled: bool = False) -> AsyncEngine:
@@ -103,9 +101,9 @@ def open_engine(url: URL, *, create: bool = False, pooled: bool = False) -> Asyn
     idle tenant costs neither a thread nor a file descriptor.
     """
     pool: dict[str, Any] = (
-        {"poolclass": AsyncAdaptedQueuePool, "pool_size": 2, "pool_timeout": LOCKED_SECONDS, "pool_recycle": 300}
+        {"poolclass": AsyncAdaptedQueuePool, "pool_size": 2, "pool_timeout": STATEMENT_SECONDS, "pool_recycle": 300}
         if pooled
-        else {"poolclass": NullPool}
+        else {"poolclass": NullPool, "pool_reset_on_return": None}  # closing a connection ends whatever it was at
     )
     if url.drivername.startswith("sqlite"):
         return _open_sqlite(url, create=create, pool=pool)
@@ -131,18 +129,17 @@ def _open_sqlite(url: URL, *, create: bool, pool: Mapping[str, Any]) -> AsyncEng
     def set_pragmas(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own type
         # One name in broken UTF-8 must not make the whole table unreadable; it matches nobody, as its bytes differ.
         connection.driver_connection.text_factory = _lenient_text
-        cursor = connection.cursor()
         if create:
+            cursor = connection.cursor()
             cursor.execute("PRAGMA journal_mode=WAL")
             cursor.execute("PRAGMA synchronous=FULL")  # a message counted as sent must survive a power cut
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.close()
+            cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Any) -> None:  # noqa: ANN401
         # A writer that begins deferred and reads first fails at once, busy timeout or not, when another one wrote.
-        writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        if connection.get_execution_options().get("writes", False):
+            connection.connection.dbapi_connection.run_async(lambda driver: driver.execute("BEGIN IMMEDIATE"))
 
     return engine
 
@@ -157,7 +154,7 @@ def _asyncpg_arguments(query: Mapping[str, Any]) -> tuple[dict[str, Any], dict[s
     settings = {"application_name": given.pop("application_name", "inara-daemon")}
     arguments: dict[str, Any] = {
         "timeout": CONNECT_SECONDS,
-        "command_timeout": LOCKED_SECONDS,
+        "command_timeout": STATEMENT_SECONDS,
         # Behind PgBouncer in transaction mode a prepared statement may meet another server connection.
         "statement_cache_size": 0,
         "prepared_statement_cache_size": 0,
@@ -209,74 +206,6 @@ def _ssl_context(mode: str, files: Mapping[str, str | None]) -> ssl.SSLContext |
     if mode == "require" and not files["sslrootcert"]:
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-@asynccontextmanager
-async def read_transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A transaction that only reads. Raises DatabaseError."""
-    async with _transaction(engine, writes=False) as connection:
-        yield connection
-
-
-@asynccontextmanager
-async def write_transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A transaction that may write, committed at the end of the block. Raises DatabaseError."""
-    async with _transaction(engine, writes=True) as connection:
-        yield connection
-
-
-@asynccontextmanager
-async def _transaction(engine: AsyncEngine, *, writes: bool) -> AsyncIterator[AsyncConnection]:
-    place = describe_engine(engine)
-    try:
-        async with asyncio.timeout(TRANSACTION_SECONDS):
-            connection = await _patiently(lambda: _connect(engine))
-            try:
-                await connection.execution_options(writes=writes)
-                await _patiently(connection.begin)
-                yield connection
-                if writes:
-                    await connection.commit()
-            finally:
-                await asyncio.shield(connection.close())
-    except TimeoutError as error:
-        text = f"{place} did not answer within {TRANSACTION_SECONDS:.0f} s"
-        raise DatabaseError(DatabaseFailure.UNREACHABLE, text) from error
-    except (SQLAlchemyError, OSError, sqlite3.Error) as error:
-        failure = explain(error, place)
-        if failure.failure is DatabaseFailure.FILE_MISSING and _is_missing_file(engine.url, place):
-            text = f"{place} does not exist: check db_uri and the root of relative paths (INARA_DAEMON_DB_ROOT)"
-            failure = DatabaseError(DatabaseFailure.FILE_MISSING, text)
-        raise failure from error
-
-
-def _is_missing_file(url: URL, place: str) -> bool:
-    """SQLite says `unable to open` for a missing file and for a closed folder alike; people need to know which."""
-    try:
-        return url.drivername.startswith("sqlite") and not Path(place).exists()
-    except OSError:
-        return False  # not ours to see
-
-
-async def _connect(engine: AsyncEngine) -> AsyncConnection:
-    try:
-        return await engine.connect()
-    except (SQLAlchemyError, OSError, sqlite3.Error):
-        raise
-    except Exception as error:  # SQLAlchemy 2.0 lets asyncpg's own exceptions through while it connects
-        raise explain(error, describe_engine(engine)) from error
-
-
-async def _patiently(work: Callable[[], Awaitable[_Result]]) -> _Result:
-    """Do it, trying again on the loop while another process holds SQLite's lock."""
-    deadline = asyncio.get_running_loop().time() + LOCKED_SECONDS
-    while True:
-        try:
-            return await work()
-        except (DBAPIError, sqlite3.Error) as error:
-            if "locked" not in str(error) or asyncio.get_running_loop().time() > deadline:
-                raise
-            await asyncio.sleep(0.05)
 
 
 def describe_engine(engine: AsyncEngine) -> str:

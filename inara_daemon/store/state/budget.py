@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,14 +29,14 @@ class BudgetTable:
     async def start(self, *, boot_id: str, base: float) -> None:
         """Set the point from which the interval counts, with no request under way."""
         values = {"boot_id": boot_id, "base": base, "open": False}
-        async with self._state.write() as connection:
+        async with self._state.write(urgent=True) as connection:
             changed = await connection.execute(update(budget).where(budget.c.id == _ROW).values(values))
             if changed.rowcount == 0:
                 await connection.execute(insert(budget).values(id=_ROW, requests=0, **values))
 
     async def grant(self, *, seen: int, boot_id: str, base: float) -> bool:
         """Count request number `seen + 1` as under way; False if somebody else changed the row since."""
-        async with self._state.write() as connection:
+        async with self._state.write(urgent=True) as connection:
             changed = await connection.execute(
                 update(budget)
                 .where(budget.c.id == _ROW, budget.c.requests == seen, budget.c.boot_id == boot_id)
@@ -45,21 +46,23 @@ class BudgetTable:
 
     async def settle(self, *, base: float) -> None:
         """The request is over: the interval counts from `base`."""
-        async with self._state.write() as connection:
+        async with self._state.write(urgent=True) as connection:
             await connection.execute(update(budget).where(budget.c.id == _ROW).values(base=base, open=False))
 
     async def pauses(self) -> Sequence[Mapping[str, Any]]:
-        """Every stored pause, by column."""
+        """Every stored pause, by column; the suspicion is a mapping."""
         async with self._state.read() as connection:
-            return [dict(row) for row in (await connection.execute(select(pause))).mappings()]
+            rows = (await connection.execute(select(pause))).mappings().all()
+        return [{**row, "suspicion": json.loads(row["suspicion"])} for row in rows]
 
     async def save_pause(self, scope: str, values: Mapping[str, Any]) -> None:
         """Store a pause, by column, in place of the one of the same scope."""
-        async with self._state.write() as connection:
+        async with self._state.write(urgent=True) as connection:
             await connection.execute(delete(pause).where(pause.c.scope == scope))
-            await connection.execute(insert(pause).values(scope=scope, **values))
+            stored = {**values, "suspicion": json.dumps(values["suspicion"])}
+            await connection.execute(insert(pause).values(scope=scope, **stored))
 
     async def delete_pause(self, scope: str) -> None:
         """Forget a pause."""
-        async with self._state.write() as connection:
+        async with self._state.write(urgent=True) as connection:
             await connection.execute(delete(pause).where(pause.c.scope == scope))

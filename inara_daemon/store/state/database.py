@@ -9,18 +9,19 @@ import hmac
 import os
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, func, insert, inspect, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from inara_daemon.settings import Secret
-from inara_daemon.store.engines import describe, open_engine, read_transaction, write_transaction
+from inara_daemon.store.engines import describe, open_engine
 from inara_daemon.store.errors import DatabaseError, DatabaseFailure
 from inara_daemon.store.state import tables
+from inara_daemon.store.transactions import read_transaction, write_transaction
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 """The newest migration in `store/migrations/versions`."""
 
 _MIGRATION_LOCK = 0x696E617261
@@ -34,6 +35,7 @@ class StateDatabase:
     def __init__(self, url: URL) -> None:
         self._engine = open_engine(url, create=True, pooled=True)
         self._writer = asyncio.Lock()
+        self._queue = asyncio.Lock()
         self._fingerprint_key = b""
         self.url = url
         self.place = describe(url)
@@ -71,19 +73,19 @@ class StateDatabase:
         await self._engine.dispose()
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that writes. Raises DatabaseError."""
-        try:
-            async with asyncio.timeout(WRITER_SECONDS):
-                await self._writer.acquire()
-        except TimeoutError as error:
-            text = f"{self.place} can't be written: those who wait for it are too many, or it is locked"
-            raise DatabaseError(DatabaseFailure.LOCKED, text) from error
-        try:
+    async def write(self, *, urgent: bool = False) -> AsyncIterator[AsyncConnection]:
+        """A transaction that writes; an urgent one waits for no more than two others. Raises DatabaseError."""
+        async with AsyncExitStack() as turns:
+            try:
+                async with asyncio.timeout(WRITER_SECONDS):
+                    if not urgent:  # all but one of the others queue here, and not in front of who is in a hurry
+                        await turns.enter_async_context(self._queue)
+                    await turns.enter_async_context(self._writer)
+            except TimeoutError as error:
+                text = f"{self.place} can't be written: those who wait for it are too many, or it is locked"
+                raise DatabaseError(DatabaseFailure.LOCKED, text) from error
             async with write_transaction(self._engine) as connection:
                 yield connection
-        finally:
-            self._writer.release()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:

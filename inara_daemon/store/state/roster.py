@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import TypeVar
 
 from pydantic import TypeAdapter
-from sqlalchemy import RowMapping, delete, func, insert, select, update
+from sqlalchemy import RowMapping, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,14 +18,22 @@ from inara_daemon.answers import Update
 from inara_daemon.commander import Change, ChangeKind, RankKind, Record, Snapshot, Standing
 from inara_daemon.roster_row import RosterRow
 from inara_daemon.store.state.tables import change, commander, roster_write, tenant
-from inara_daemon.store.tenant_db import RosterWrite
+from inara_daemon.store.tenant_db import Applied, RosterWrite
 
+_Value = TypeVar("_Value")
 _SNAPSHOT = TypeAdapter(Snapshot)
 KEPT_CHANGES = timedelta(days=730)
 """How long the history reaches back."""
 SHOWN_CHANGES = 1_000
 """The most that `history` gives at once."""
 _KEYS_A_STATEMENT = 500
+_RECORDS_A_STATEMENT = 2_000
+_RECORDS = (
+    select(*(column for column in commander.c if column.name not in {"tenant_id", "user_id", "snapshot"}))
+    .where(commander.c.tenant_id == bindparam("tenant"), commander.c.key > bindparam("after"))
+    .order_by(commander.c.key)
+    .limit(_RECORDS_A_STATEMENT)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +94,25 @@ async def save_tenant(connection: AsyncConnection, tenant_id: str, **values: obj
 
 async def records(connection: AsyncConnection, tenant_id: str) -> dict[str, Record]:
     """What is known of every name of a tenant, by lookup key, without the snapshots."""
-    columns = [column for column in commander.c if column.name not in {"tenant_id", "user_id", "snapshot"}]
-    rows = await connection.execute(select(*columns).where(commander.c.tenant_id == tenant_id))
-    found = {}
-    for key, standing, answered_request, answered_at, misses, due_at, last_event_id in rows:
-        known = None if standing is None else Standing(standing)
-        found[key] = Record(known, answered_request, answered_at, misses, due_at, last_event_id)
+    found: dict[str, Record] = {}
+    after = ""
+    while True:  # in parts, so that a large tenant does not hold up everybody else's work
+        rows = (await connection.execute(_RECORDS, {"tenant": tenant_id, "after": after})).all()
+        for key, standing, *known in rows:
+            found[key] = Record(None if standing is None else Standing(standing), *known)
+        if len(rows) < _RECORDS_A_STATEMENT:
+            return found
+        after = rows[-1][0]
+
+
+async def known_keys(connection: AsyncConnection, tenant_id: str, keys: Collection[str]) -> set[str]:
+    """Which of these names are remembered, answered or not."""
+    found: set[str] = set()
+    for part in _parts(sorted(keys)):
+        rows = await connection.execute(
+            select(commander.c.key).where(commander.c.tenant_id == tenant_id, commander.c.key.in_(part))
+        )
+        found.update(rows.scalars())
     return found
 
 
@@ -116,13 +138,10 @@ async def counts(connection: AsyncConnection, tenant_id: str) -> dict[str, int]:
 async def snapshots(connection: AsyncConnection, tenant_id: str, keys: Collection[str]) -> dict[str, Snapshot]:
     """The snapshots of these names; a name never found has none."""
     found = {}
-    ordered = sorted(keys)
-    for start in range(0, len(ordered), _KEYS_A_STATEMENT):
+    for part in _parts(sorted(keys)):
         rows = await connection.execute(
             select(commander.c.key, commander.c.snapshot).where(
-                commander.c.tenant_id == tenant_id,
-                commander.c.key.in_(ordered[start : start + _KEYS_A_STATEMENT]),
-                commander.c.snapshot.is_not(None),
+                commander.c.tenant_id == tenant_id, commander.c.key.in_(part), commander.c.snapshot.is_not(None)
             )
         )
         found.update({key: _SNAPSHOT.validate_json(text) for key, text in rows})
@@ -131,18 +150,21 @@ async def snapshots(connection: AsyncConnection, tenant_id: str, keys: Collectio
 
 async def keys_of_users(connection: AsyncConnection, tenant_id: str, user_ids: Collection[int]) -> dict[int, str]:
     """Which name each Inara account has in this tenant's memory."""
-    rows = await connection.execute(
-        select(commander.c.user_id, commander.c.key).where(
-            commander.c.tenant_id == tenant_id, commander.c.user_id.in_(sorted(user_ids))
+    found = {}
+    for part in _parts(sorted(user_ids)):
+        rows = await connection.execute(
+            select(commander.c.user_id, commander.c.key).where(
+                commander.c.tenant_id == tenant_id, commander.c.user_id.in_(part)
+            )
         )
-    )
-    return {user_id: key for user_id, key in rows if user_id is not None}
+        found.update({user_id: key for user_id, key in rows if user_id is not None})
+    return found
 
 
 async def write_ahead(
     connection: AsyncConnection, tenant_id: str, run_id: int, updates: Sequence[Update], now: datetime
-) -> None:
-    """Remember a reply as a whole: memory, changes not yet applied, and the rows to write."""
+) -> Sequence[RosterWrite]:
+    """Remember replies as a whole: memory, changes not yet applied, and the rows to write, which it returns."""
     await _save_records(connection, tenant_id, updates)
     changes = [
         {
@@ -164,23 +186,26 @@ async def write_ahead(
     if changes:
         await connection.execute(insert(change), changes)
     writes = [
-        {
-            "tenant_id": tenant_id,
-            "name": spelling.name,
-            "key": item.key,
-            "event_id": spelling.event_id,
-            "row": json.dumps(asdict(item.row)),
-        }
+        RosterWrite(item.key, spelling.name, spelling.event_id, item.row)
         for item in updates
         if item.row is not None
         for spelling in item.spellings
     ]
     if writes:
-        names = [write["name"] for write in writes]
-        await connection.execute(
-            delete(roster_write).where(roster_write.c.tenant_id == tenant_id, roster_write.c.name.in_(names))
-        )
-        await connection.execute(insert(roster_write), writes)
+        await connection.execute(_upsert_write(connection.dialect.name), [_stored(tenant_id, each) for each in writes])
+    return writes
+
+
+def _stored(tenant_id: str, write: RosterWrite) -> dict[str, object]:
+    row = json.dumps({"values": write.row.values, "squadron_known": write.row.squadron_known})
+    return {"tenant_id": tenant_id, "key": write.key, "name": write.name, "event_id": write.event_id, "row": row}
+
+
+@lru_cache
+def _upsert_write(dialect: str) -> sqlite.Insert | postgresql.Insert:
+    statement: sqlite.Insert | postgresql.Insert = (sqlite if dialect == "sqlite" else postgresql).insert(roster_write)
+    changed = {name: statement.excluded[name] for name in ("key", "event_id", "row")}
+    return statement.on_conflict_do_update(index_elements=["tenant_id", "name"], set_=changed)
 
 
 async def _save_records(connection: AsyncConnection, tenant_id: str, updates: Sequence[Update]) -> None:
@@ -229,40 +254,33 @@ async def save_snapshot(connection: AsyncConnection, tenant_id: str, key: str, s
 async def pending_writes(connection: AsyncConnection, tenant_id: str) -> Sequence[RosterWrite]:
     """The rows that the tenant's database does not hold yet."""
     rows = await connection.execute(
-        select(roster_write.c.name, roster_write.c.event_id, roster_write.c.row)
+        select(roster_write.c.key, roster_write.c.name, roster_write.c.event_id, roster_write.c.row)
         .where(roster_write.c.tenant_id == tenant_id)
         .order_by(roster_write.c.name)
     )
-    return [RosterWrite(name, event_id, RosterRow(**json.loads(row))) for name, event_id, row in rows]
+    return [RosterWrite(key, name, event_id, RosterRow(**json.loads(row))) for key, name, event_id, row in rows]
 
 
-async def mark_applied(
-    connection: AsyncConnection, tenant_id: str, *, written: Collection[str], gone: Collection[str]
-) -> None:
+async def mark_applied(connection: AsyncConnection, tenant_id: str, applied: Applied) -> None:
     """The rows are in the tenant's database; what is gone from it is forgotten, with its changes."""
-    keys = {
-        name: key
-        for name, key in await connection.execute(
-            select(roster_write.c.name, roster_write.c.key).where(roster_write.c.tenant_id == tenant_id)
-        )
-    }
-    done = [name for name in (*written, *gone) if name in keys]
-    for start in range(0, len(done), _KEYS_A_STATEMENT):
-        part = done[start : start + _KEYS_A_STATEMENT]
+    done = sorted(write.name for write in (*applied.written, *applied.gone))
+    for part in _parts(done):
         await connection.execute(
             delete(roster_write).where(roster_write.c.tenant_id == tenant_id, roster_write.c.name.in_(part))
         )
-    written_keys = {keys[name] for name in written if name in keys}
-    gone_keys = {keys[name] for name in gone if name in keys} - written_keys
-    for start in range(0, len(written_keys), _KEYS_A_STATEMENT):
-        part = sorted(written_keys)[start : start + _KEYS_A_STATEMENT]
-        of_part = (change.c.tenant_id == tenant_id, change.c.applied.is_(False), change.c.key.in_(part))
-        await connection.execute(update(change).where(*of_part).values(applied=True))
-    for key in sorted(gone_keys):
-        await connection.execute(
-            delete(change).where(change.c.tenant_id == tenant_id, change.c.applied.is_(False), change.c.key == key)
-        )
-        await connection.execute(delete(commander).where(commander.c.tenant_id == tenant_id, commander.c.key == key))
+    written = {write.key for write in applied.written}
+    gone = {write.key for write in applied.gone} - written
+    of_tenant = (change.c.tenant_id == tenant_id, change.c.applied.is_(False))
+    for part in _parts(sorted(written)):
+        await connection.execute(update(change).where(*of_tenant, change.c.key.in_(part)).values(applied=True))
+    for part in _parts(sorted(gone)):
+        await connection.execute(delete(change).where(*of_tenant, change.c.key.in_(part)))
+        forgotten = (commander.c.tenant_id == tenant_id, commander.c.key.in_(part))
+        await connection.execute(delete(commander).where(*forgotten))
+
+
+def _parts(values: Sequence[_Value]) -> Iterator[Sequence[_Value]]:
+    return (values[start : start + _KEYS_A_STATEMENT] for start in range(0, len(values), _KEYS_A_STATEMENT))
 
 
 async def unreported_changes(connection: AsyncConnection, tenant_id: str) -> Sequence[StoredChange]:

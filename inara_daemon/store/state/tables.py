@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     DateTime,
     Dialect,
     Float,
@@ -30,6 +32,11 @@ class UtcDateTime(TypeDecorator[datetime]):
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Give SQLite's naive value its zone back."""
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+def _where(condition: ColumnElement[bool]) -> dict[str, Any]:
+    """A partial index, in the words of both dialects."""
+    return {"sqlite_where": condition, "postgresql_where": condition}
 
 
 metadata = MetaData()
@@ -91,6 +98,9 @@ change = Table(
     Column("report_run_id", BigInteger),
     Index("change_tenant", "tenant_id", "id"),
 )
+# What is looked for again and again among years of changes.
+Index("change_unapplied", change.c.tenant_id, change.c.key, **_where(change.c.applied.is_(False)))
+Index("change_unreported", change.c.tenant_id, change.c.id, **_where(change.c.report_run_id.is_(None)))
 
 roster_write = Table(
     "roster_write",
@@ -196,6 +206,8 @@ pause = Table(
     Column("seconds", Float(53)),
     Column("level", Integer, nullable=False, default=0),
     Column("batch_limit", Integer),
+    # Which names may be what Inara refuses, as JSON.
+    Column("suspicion", Text, nullable=False, server_default="{}"),
 )
 
 engine_lease = Table(

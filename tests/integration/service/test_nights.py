@@ -16,7 +16,7 @@ from inara_daemon.notify import outbox
 from inara_daemon.sandbox import faults
 from inara_daemon.sandbox.world import demo_world, make_world
 from inara_daemon.service import request_desk, supervisor, tenant_task
-from inara_daemon.store import engines
+from inara_daemon.store import engines, transactions
 from inara_daemon.store.state import runs
 from inara_daemon.store.state.runs import Run, RunOutcome, RunReason
 from tests.stage import Stage, execute, open_stage, rows
@@ -28,7 +28,7 @@ MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
 @pytest.fixture(autouse=True)
 def _rare_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Days pass sooner when whoever waits looks around once a minute only."""
-    monkeypatch.setattr(request_desk, "POLL_SECONDS", MINUTE)
+    monkeypatch.setattr(request_desk, "IDLE_POLL_SECONDS", MINUTE)
     monkeypatch.setattr(desk, "_LONGEST_NAP_SECONDS", MINUTE)
     monkeypatch.setattr(outbox, "_NAP_SECONDS", MINUTE)
     monkeypatch.setattr(supervisor, "_WATCH_SECONDS", MINUTE)
@@ -224,7 +224,7 @@ async def test_a_database_that_is_locked_gets_its_rows_later_without_asking_agai
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines, "BUSY_SECONDS", 0.01)  # a wait in SQLite's thread takes real time
-    monkeypatch.setattr(engines, "LOCKED_SECONDS", 1.0)
+    monkeypatch.setattr(transactions, "LOCKED_SECONDS", 1.0)
     path = stage.add_tenant("alpha", ["Nova Kestrel"])
     other = stage.add_tenant("beta", ["Zero Zane"])
     with closing(sqlite3.connect(path, isolation_level=None)) as backend:

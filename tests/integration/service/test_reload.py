@@ -13,7 +13,7 @@ import pytest
 from inara_daemon.cli.place import Place, read_tenants
 from inara_daemon.sandbox.world import demo_world, make_world
 from inara_daemon.service.engine import Engine
-from inara_daemon.store import engines
+from inara_daemon.store import transactions
 from inara_daemon.store.state import outbox, runs
 from inara_daemon.store.state.runs import RunOutcome
 from inara_daemon.tenants import ReloadPlan
@@ -109,7 +109,7 @@ async def test_reload_goes_on_when_the_state_can_t_be_written(stage: Stage, monk
     stage.add_tenant("beta", ["Zero Zane"])
     async with stage.engine() as engine:
         await until(lambda: len(stage.discord.messages) == 2)
-        monkeypatch.setattr(engines, "LOCKED_SECONDS", 0.2)
+        monkeypatch.setattr(transactions, "LOCKED_SECONDS", 0.2)
         with closing(sqlite3.connect(stage.folder / "state/state.db", isolation_level=None, timeout=0)) as other:
             await until(lambda: _locks(other))
             del stage.tenants[1]

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from inara_daemon.secret import Secret
-from inara_daemon.store.engines import open_engine, read_transaction, resolve_url
+from inara_daemon.store.engines import open_engine, resolve_url
 from inara_daemon.store.errors import DatabaseError, DatabaseFailure
+from inara_daemon.store.transactions import read_transaction
 
 # Made for this test alone, and valid until 2120.
 _KEY = """-----BEGIN PRIVATE KEY-----

@@ -17,7 +17,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, func, insert, inspect, select, text
 
 from inara_daemon.secret import Secret
-from inara_daemon.store.engines import open_engine, read_transaction, resolve_url, write_transaction
+from inara_daemon.store.engines import open_engine, resolve_url
 from inara_daemon.store.errors import DatabaseError, DatabaseFailure
 from inara_daemon.store.state import runs
 from inara_daemon.store.state.budget import BudgetTable
@@ -26,6 +26,7 @@ from inara_daemon.store.state.lock import engine_lock
 from inara_daemon.store.state.requests import RequestKind, RequestTable
 from inara_daemon.store.state.runs import RunOutcome, RunReason
 from inara_daemon.store.state.tables import metadata, run
+from inara_daemon.store.transactions import read_transaction, write_transaction
 
 NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -171,7 +172,7 @@ async def test_budget_a_request_is_granted_only_to_who_saw_the_latest_one(state:
 async def test_budget_a_pause_replaces_the_one_of_its_scope(state: StateDatabase) -> None:
     budget = BudgetTable(state)
     values = {"reason": "limited", "text": "slow down", "boot_id": "boot-1", "until": 1e9 + 0.25, "seconds": 3600.0}
-    values |= {"level": 0, "batch_limit": None}
+    values |= {"level": 0, "batch_limit": None, "suspicion": {"names": ["nova"], "others_worked": True}}
     await budget.save_pause("*", values)
     await budget.save_pause("*", values | {"level": 3, "until": None})
     await budget.save_pause("key", values)

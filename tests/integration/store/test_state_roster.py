@@ -15,7 +15,7 @@ from inara_daemon.roster_row import row_of
 from inara_daemon.store.state import roster
 from inara_daemon.store.state.database import StateDatabase
 from inara_daemon.store.state.roster import StoredChange, TenantRow
-from inara_daemon.store.tenant_db import RosterWrite
+from inara_daemon.store.tenant_db import Applied, RosterWrite
 from tests.integration.store.test_state import open_state
 
 NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
@@ -69,8 +69,13 @@ async def write_ahead(state: StateDatabase, *updates: Update, tenant: str = "alp
 
 
 async def mark_applied(state: StateDatabase, *, written: Collection[str] = (), gone: Collection[str] = ()) -> None:
+    writes = await pending(state)
+    applied = Applied(
+        tuple(write for write in writes if write.name in written),
+        tuple(write for write in writes if write.name in gone),
+    )
     async with state.write() as connection:
-        await roster.mark_applied(connection, "alpha", written=written, gone=gone)
+        await roster.mark_applied(connection, "alpha", applied)
 
 
 async def pending(state: StateDatabase, tenant: str = "alpha") -> list[RosterWrite]:
@@ -112,12 +117,12 @@ async def test_a_change_is_told_only_when_its_row_is_written_and_then_once(state
     await write_ahead(state, found("nova", ELITE, JOINED, spellings=("Nova", "NOVA")), found("zane", JOINED))
     row = row_of(KNOWN)
     assert await pending(state) == [
-        RosterWrite("NOVA", 41, row),
-        RosterWrite("Nova", 40, row),
-        RosterWrite("zane", 40, row),
+        RosterWrite("nova", "NOVA", 41, row),
+        RosterWrite("nova", "Nova", 40, row),
+        RosterWrite("zane", "zane", 40, row),
     ]
     assert await unreported(state) == []
-    await mark_applied(state, written={"Nova", "NOVA", "nobody"})
+    await mark_applied(state, written={"Nova", "NOVA"})
     assert [write.name for write in await pending(state)] == ["zane"]
     told = await unreported(state)
     assert [(item.key, item.name, item.change, item.at) for item in told] == [
@@ -136,7 +141,7 @@ async def test_a_newer_reply_replaces_the_row_to_write_and_adds_its_changes(stat
     await write_ahead(state, found("nova", ELITE))
     newer = Snapshot(ranks={RankKind.COMBAT: 9})
     await write_ahead(state, found("nova", JOINED, snapshot=newer))
-    assert await pending(state) == [RosterWrite("nova", 40, row_of(newer))]
+    assert await pending(state) == [RosterWrite("nova", "nova", 40, row_of(newer))]
     await mark_applied(state, written={"nova"})
     assert [item.change for item in await unreported(state)] == [ELITE, JOINED]
 

@@ -186,7 +186,7 @@ async def test_an_update_keeps_what_is_unknown_and_never_touches_credits_and_ass
         **values,
     )
     new = {"rank_combat": "8", "rank_federation": None, "inara_url": "https://inara.cz/2"}
-    await tenant.database.apply([RosterWrite("Nova", 0, RosterRow(new, squadron_known=False))])
+    await tenant.database.apply([RosterWrite("nova", "Nova", 0, RosterRow(new, squadron_known=False))])
     changed = {"rank_combat": "8", "inara_url": "https://inara.cz/2"}
     assert await tenant.rows() == {
         "Nova": {"id": 41, "name": "Nova", "credits": 5, "assets": 6} | values | changed,
@@ -208,7 +208,7 @@ async def test_identity_a_squadron_becomes_null_only_when_known_to_be_left(
 ) -> None:
     await tenant.do("INSERT INTO cmdr (name, squadron_name, squadron_rank) VALUES ('Nova', 'Void', 'Recruit')")
     row = RosterRow({"squadron_name": name, "squadron_rank": rank}, squadron_known=known)
-    await tenant.database.apply([RosterWrite("Nova", 0, row)])
+    await tenant.database.apply([RosterWrite("nova", "Nova", 0, row)])
     found = (await tenant.rows())["Nova"]
     assert (found["squadron_name"], found["squadron_rank"]) == expected
 
@@ -232,15 +232,18 @@ async def test_a_row_is_new_only_while_an_event_of_its_very_spelling_is_there(
     await tenant.add_events("Nova", "Nova")
     if left:
         await tenant.do(left)
-    applied = await tenant.database.apply([RosterWrite("Nova", 2, DEADLY)])
-    names = frozenset({"Nova"})
-    assert applied == (Applied(names, frozenset()) if is_there else Applied(frozenset(), names))
+    applied = await tenant.database.apply([RosterWrite("nova", "Nova", 2, DEADLY)])
+    assert names_of(applied) == (({"Nova"}, set()) if is_there else (set(), {"Nova"}))
     assert [row["rank_combat"] for row in (await tenant.rows()).values()] == (["7"] if is_there else [])
+
+
+def names_of(applied: Applied) -> tuple[set[str], set[str]]:
+    return {write.name for write in applied.written}, {write.name for write in applied.gone}
 
 
 async def test_a_new_rows_id_is_the_databases_and_what_is_unknown_is_null(tenant: Tenant) -> None:
     await tenant.do("INSERT INTO event (id, cmdr) VALUES (9, 'Nova'), (8, 'Zane')")
-    await tenant.database.apply([RosterWrite("Zane", 8, DEADLY), RosterWrite("Nova", 9, NOTHING_KNOWN)])
+    await tenant.database.apply([RosterWrite("zane", "Zane", 8, DEADLY), RosterWrite("nova", "Nova", 9, NOTHING_KNOWN)])
     empty: dict[str, Any] = dict.fromkeys([*COLUMNS, "credits", "assets"])
     rows = await tenant.rows()
     assert sorted(row.pop("id") for row in rows.values()) == [1, 2]
@@ -250,15 +253,17 @@ async def test_a_new_rows_id_is_the_databases_and_what_is_unknown_is_null(tenant
 async def test_names_are_written_exactly_as_they_are(tenant: Tenant) -> None:
     names = ["x" * 64, "é" * 64, " padded ", "padded", "Ann'; DROP TABLE cmdr; --", ":p_name %s ?", "🚀", " "]
     ids = await tenant.add_events(*names)
-    writes = [RosterWrite(name, event_id, DEADLY) for name, event_id in zip(names, ids, strict=True)]
-    assert await tenant.database.apply(writes) == Applied(frozenset(names), frozenset())
+    writes = [RosterWrite(name.casefold(), name, event_id, DEADLY) for name, event_id in zip(names, ids, strict=True)]
+    assert names_of(await tenant.database.apply(writes)) == (set(names), set())
     assert set(await tenant.rows()) == set(names)
 
 
 async def test_two_spellings_are_two_rows_and_an_update_meets_only_its_own(tenant: Tenant) -> None:
     first, second = await tenant.add_events("Nova", "NOVA")
-    await tenant.database.apply([RosterWrite("Nova", first, NOTHING_KNOWN), RosterWrite("NOVA", second, NOTHING_KNOWN)])
-    await tenant.database.apply([RosterWrite("NOVA", second, DEADLY)])
+    await tenant.database.apply(
+        [RosterWrite("nova", "Nova", first, NOTHING_KNOWN), RosterWrite("nova", "NOVA", second, NOTHING_KNOWN)]
+    )
+    await tenant.database.apply([RosterWrite("nova", "NOVA", second, DEADLY)])
     assert {name: row["rank_combat"] for name, row in (await tenant.rows()).items()} == {"Nova": None, "NOVA": "7"}
 
 
@@ -270,26 +275,28 @@ async def test_writing_twice_changes_nothing_and_no_statement_is_too_long(
     ids = await tenant.add_events(*"abcdefgh")
     await tenant.do("INSERT INTO cmdr (name, rank_combat) VALUES ('c', '1')")
     await tenant.do("DELETE FROM event WHERE cmdr IN ('b', 'c', 'g')")
-    writes = [RosterWrite(name, event_id, DEADLY) for name, event_id in zip("abcdefgh", ids, strict=True)]
+    writes = [
+        RosterWrite(name.casefold(), name, event_id, DEADLY) for name, event_id in zip("abcdefgh", ids, strict=True)
+    ]
     first = await tenant.database.apply(writes)
     rows = await tenant.rows()
-    assert first == Applied(frozenset("acdefh"), frozenset("bg"))
+    assert names_of(first) == (set("acdefh"), set("bg"))
     assert {row["rank_combat"] for row in rows.values()} == {"7"}
     assert await tenant.database.apply(writes) == first
     assert await tenant.rows() == rows
-    assert await tenant.database.apply([]) == Applied(frozenset(), frozenset())
+    assert await tenant.database.apply([]) == Applied()
 
 
 async def test_a_row_deleted_in_between_is_no_error_and_comes_back_only_with_its_events(tenant: Tenant) -> None:
     (event_id,) = await tenant.add_events("Nova")
-    write = RosterWrite("Nova", event_id, DEADLY)
+    write = RosterWrite("nova", "Nova", event_id, DEADLY)
     await tenant.database.apply([write])
     await tenant.do("DELETE FROM cmdr")
-    assert (await tenant.database.apply([write])).written == {"Nova"}
+    assert (await tenant.database.apply([write])).written == (write,)
     await tenant.do("DELETE FROM event")
-    assert (await tenant.database.apply([write])).written == {"Nova"}  # the row is there: it is kept up to date
+    assert (await tenant.database.apply([write])).written == (write,)  # the row is there: it is kept up to date
     await tenant.do("DELETE FROM cmdr")
-    assert (await tenant.database.apply([write])).gone == {"Nova"}
+    assert (await tenant.database.apply([write])).gone == (write,)
     assert await tenant.rows() == {}
 
 
@@ -297,7 +304,7 @@ async def test_writers_of_the_same_names_in_other_orders_wait_for_each_other(ten
     names = [f"name {number:03}" for number in range(150)]
     await tenant.add_events(*names)
     await tenant.do("INSERT INTO cmdr (name) SELECT cmdr FROM event")
-    writes = [RosterWrite(name, 0, DEADLY) for name in names]
+    writes = [RosterWrite(name.casefold(), name, 0, DEADLY) for name in names]
     for _ in range(4):
         await asyncio.gather(tenant.database.apply(writes), tenant.database.apply(writes[::-1]))
     assert {row["rank_combat"] for row in (await tenant.rows()).values()} == {"7"}
@@ -312,6 +319,6 @@ async def test_nothing_but_rows_of_cmdr_is_ever_changed(tenant: Tenant) -> None:
     await tenant.add_events("Nova", " Zane ", None)
     before = [await tenant.do(schema), await tenant.do("SELECT * FROM event")]
     await tenant.database.check()
-    await tenant.database.apply([RosterWrite("Nova", 1, DEADLY), RosterWrite("Zane", 2, DEADLY)])
+    await tenant.database.apply([RosterWrite("nova", "Nova", 1, DEADLY), RosterWrite("zane", "Zane", 2, DEADLY)])
     assert [await tenant.do(schema), await tenant.do("SELECT * FROM event")] == before
     assert set(await tenant.rows()) == {"Nova"}

@@ -18,11 +18,11 @@ import pytest
 from inara_daemon.roster_row import RosterRow
 from inara_daemon.sandbox.backend import make_tenant_database
 from inara_daemon.secret import Secret
-from inara_daemon.store import engines
+from inara_daemon.store import engines, transactions
 from inara_daemon.store.errors import DatabaseError, DatabaseFailure, explain
 from inara_daemon.store.tenant_db import RosterWrite, TenantDatabase
 
-WRITES = [RosterWrite("Nova", 1, RosterRow({"rank_combat": "7"}, squadron_known=False))]
+WRITES = [RosterWrite("nova", "Nova", 1, RosterRow({"rank_combat": "7"}, squadron_known=False))]
 _Use = Callable[[TenantDatabase], Awaitable[object]]
 
 
@@ -162,7 +162,7 @@ async def test_a_name_that_is_no_text_spoils_no_other_and_gets_no_row(path: Path
     found = {spelling.name: spelling.event_id async for chunk in database.spellings() for spelling in chunk}
     assert found["Nova"] == 2
     row = RosterRow({}, squadron_known=False)
-    await database.apply([RosterWrite(name, event_id, row) for name, event_id in found.items()])
+    await database.apply([RosterWrite(name.casefold(), name, event_id, row) for name, event_id in found.items()])
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT name FROM cmdr").fetchall() == [("Nova",)]
 
@@ -199,9 +199,9 @@ async def test_a_closed_file_or_folder_is_said_to_be_closed_not_missing(shared_p
 
 @pytest.fixture
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (engines.BUSY_SECONDS, engines.LOCKED_SECONDS) == (1.0, 30.0)
+    assert (engines.BUSY_SECONDS, transactions.LOCKED_SECONDS) == (0.25, 30.0)
     monkeypatch.setattr(engines, "BUSY_SECONDS", 0.001)
-    monkeypatch.setattr(engines, "LOCKED_SECONDS", 3.0)
+    monkeypatch.setattr(transactions, "LOCKED_SECONDS", 3.0)
 
 
 @pytest.mark.virtual_time
@@ -225,7 +225,7 @@ async def test_deadlines_a_locked_file_is_waited_for_and_reading_goes_on_meanwhi
         await _read_all(database)
         assert not writing.done()
         backend.rollback()
-        assert (await writing).written == {"Nova"}
+        assert [write.name for write in (await writing).written] == ["Nova"]
 
 
 class _CodedError(Exception):

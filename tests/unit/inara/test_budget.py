@@ -135,7 +135,8 @@ def test_the_answer_starts_the_interval() -> None:
     world.time += 31.0
     grant = granted(budget)
     world.time += 2.5
-    run(budget.settle(grant, sent=True))
+    budget.settle(grant, sent=True)
+    run(budget.save())
     assert budget.wait_seconds() == pytest.approx(31.0)
 
 
@@ -151,7 +152,7 @@ def test_a_cancelled_waiter_burns_no_token() -> None:
     world = World()
     budget = started(world, Store())
     world.time += 40.0
-    run(budget.settle(granted(budget), sent=False))
+    budget.settle(granted(budget), sent=False)
     assert budget.wait_seconds() == 0
 
 
@@ -183,7 +184,8 @@ def test_numbers_grow_over_every_engine() -> None:
         world.time += 200.0
         grant = granted(budget)
         assert grant.number == number
-        run(budget.settle(grant, sent=True))
+        budget.settle(grant, sent=True)
+        run(budget.save())
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 2, 25])
@@ -287,7 +289,8 @@ class BudgetMachine(RuleBasedStateMachine):
         assert self.budget is not None
         assert self.open is not None
         self.world.time = min(self.world.time + after, max(self.latest_arrival, self.world.time))
-        run(self.budget.settle(self.open, sent=True))
+        self.budget.settle(self.open, sent=True)
+        run(self.budget.save())
         self.open = None
 
     @precondition(lambda self: self.open is not None)
@@ -296,7 +299,8 @@ class BudgetMachine(RuleBasedStateMachine):
         assert self.budget is not None
         assert self.open is not None
         self.world.time = max(self.world.time, self.latest_arrival)
-        run(self.budget.settle(self.open, sent=True))
+        self.budget.settle(self.open, sent=True)
+        run(self.budget.save())
         self.open = None
 
     @precondition(lambda self: self.open is not None and not self.arrived)
@@ -304,7 +308,8 @@ class BudgetMachine(RuleBasedStateMachine):
     def it_is_given_back_unsent(self) -> None:
         assert self.budget is not None
         assert self.open is not None
-        run(self.budget.settle(self.open, sent=False))
+        self.budget.settle(self.open, sent=False)
+        run(self.budget.save())
         self.open = None
 
     @precondition(lambda self: self.open is not None and self.arrived)
@@ -313,8 +318,9 @@ class BudgetMachine(RuleBasedStateMachine):
         assert self.budget is not None
         assert self.open is not None
         self.store.faults = [(when, error)]
+        self.budget.settle(self.open, sent=True)
         with pytest.raises(error):
-            run(self.budget.settle(self.open, sent=True))
+            run(self.budget.save())
         self.open = None
         if error is KilledError:
             self._start()

@@ -6,14 +6,14 @@ import asyncio
 import itertools
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inara_daemon.commander import NotFound, Outcome, Rejected, Unanswered
+from inara_daemon.commander import NotFound, Outcome, SetAside, Unanswered
 from inara_daemon.inara.budget import Budget
 from inara_daemon.inara.decision import Failure
 from inara_daemon.inara.desk import Desk
@@ -78,9 +78,12 @@ class Counter:
 
 
 @asynccontextmanager
-async def counter(inara: Inara, *, batch_size: int = 30) -> AsyncIterator[Counter]:
+async def counter(
+    inara: Inara, *, batch_size: int = 30, row: BudgetRow | None = None, rows: PauseRows | None = None
+) -> AsyncIterator[Counter]:
+    """A desk at work, with what an earlier one stored."""
     clock = virtual_clock()
-    row, rows = BudgetRow(), PauseRows()
+    row, rows = row or BudgetRow(), rows or PauseRows()
     budget = Budget(row, clock, rate=2, deadline=60)
     pauses = Pauses(rows, clock, application="App")
     await budget.start()
@@ -251,6 +254,76 @@ async def test_an_unknown_refusal_is_narrowed_down_to_the_one_name() -> None:
     assert len(answers) == 29
     assert other == {"free": NotFound()}
     assert at.inara.requests[1][1] == "other"  # nobody else waits for the pause
+
+
+@dataclass
+class Poisoned:
+    """Refuses whatever carries `name`, for no reason that it would tell."""
+
+    name: str
+    refused: list[tuple[str, ...]] = field(default_factory=list)
+
+    def __call__(self, key: str, names: Sequence[str]) -> Reply:
+        if self.name not in names:
+            return know_nobody(key, names)
+        self.refused.append(tuple(names))
+        return Refusal(RefusalKind.UNKNOWN, "hm")
+
+
+@pytest.mark.parametrize("culprit", ["n0", "n13", "n29", "n45", "n89"])
+@pytest.mark.parametrize("restarts", [False, True], ids=["in one go", "across restarts"])
+async def test_failures_one_poisonous_name_costs_a_logarithm_of_requests_and_nobody_elses_answer(
+    culprit: str, *, restarts: bool
+) -> None:
+    """90 names are 3 requests; one refused, then 4 for the other 60 (the first of them is halved), then the search."""
+    poisoned = Poisoned(culprit)
+    inara = Inara(poisoned)
+    async with counter(inara) as first:
+        waiting, other = line("a", numbered("n", 90)), line("b", numbered("o", 20), key="other")
+        answers: dict[str, Outcome] = {}
+        at = first
+        with at.desk.line(other):
+            await asyncio.sleep(200)
+            assert not other.wanted  # another key waits for none of it
+        for _ in range(100):
+            async with counter(inara, row=at.budget_row, rows=at.pause_rows) if restarts else nullcontext(at) as at:
+                with at.desk.line(waiting):
+                    await asyncio.sleep(600)
+                while (notice := waiting.heard()) is not None:
+                    answers |= notice.outcomes if isinstance(notice, Served) else {}
+            if len(poisoned.refused) == 1 and len(answers) >= 60:
+                assert asyncio.get_running_loop().time() < 3_600  # the others are through after the first pause
+    assert answers.pop(culprit) == SetAside("hm")
+    assert set(answers.values()) == {NotFound()}
+    assert len(answers) == 89
+    asked = [names for _, key, names in inara.requests if key == "k"]
+    assert len(asked) <= 1 + 4 + math.ceil(math.log2(30)) + 1
+    assert poisoned.refused[-1] == (culprit,)
+
+
+async def test_failures_while_nothing_works_with_a_key_nobody_is_taken_for_the_culprit() -> None:
+    refuse = Inara(lambda _key, _names: Refusal(RefusalKind.UNKNOWN, "hm"))
+    async with counter(refuse) as at:
+        waiting = line("a", numbered("n", 90))
+        with at.desk.line(waiting):
+            await asyncio.sleep(86_400)
+            heard = [waiting.heard() for _ in refuse.requests]
+    assert {type(notice) for notice in heard} == {Trouble}
+    assert len(waiting.wanted) == 90
+    assert 5 <= len(refuse.requests) <= 8  # the pauses double: 15, 30, 60, 120, 240, 360, 360 min
+    assert [len(batch) for batch in refuse.batches[:5]] == [30, 15, 7, 3, 1]
+
+
+async def test_failures_a_name_known_as_poison_is_asked_alone_and_last() -> None:
+    poisoned = Poisoned("p")
+    async with counter(Inara(poisoned)) as at:
+        waiting = line("a", ["p", *numbered("n", 29)])
+        waiting.alone = frozenset({"p"})
+        answers = await at.stand(waiting)
+    assert [len(batch) for batch in at.inara.batches] == [29, 1]
+    assert poisoned.refused == [("p",)]
+    assert answers["p"] == SetAside("hm")
+    assert len(answers) == 30
 
 
 async def test_a_night_ends_with_its_share_of_requests() -> None:

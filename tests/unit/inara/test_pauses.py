@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from inara_daemon.inara.pauses import EVERY_KEY, PauseReason, Pauses
+from inara_daemon.inara.suspicion import NO_SUSPICION
 from tests.unit.inara.test_budget import StoreError, World, run
 
 HOUR = 3_600.0
@@ -114,7 +115,7 @@ def test_unknown_refusals_hold_their_key_from_15_minutes_to_6_hours_and_halve_th
     pauses = started(world, store)
     held, batches, batch = [], [], 30
     for _ in range(8):
-        run(pauses.unknown_refusal("k", "why", batch))
+        run(pauses.unknown_refusal("k", "why", NO_SUSPICION, batch))
         held.append(pauses.wait_seconds("k") / 60)
         batch = pauses.batch_limit("k") or 0
         batches.append(batch)
@@ -129,11 +130,11 @@ def test_good_answers_widen_the_batch_again_and_then_forget() -> None:
     world, store = World(), Store()
     pauses = started(world, store)
     for batch in (30, 15, 7):
-        run(pauses.unknown_refusal("k", "why", batch))
+        run(pauses.unknown_refusal("k", "why", NO_SUSPICION, batch))
     world.time += 10 * HOUR
     limits = []
     for _ in range(4):
-        run(pauses.worked("k", 30))
+        run(pauses.worked("k", ["n"], 30))
         limits.append(pauses.batch_limit("k"))
     assert limits == [6, 12, 24, None]
     assert store.rows == {}
@@ -156,7 +157,7 @@ def test_a_pause_that_can_not_be_stored_holds_all_the_same_and_must_be_stored_la
 def test_the_longest_pause_is_the_one_to_tell() -> None:
     pauses = started(World(), Store())
     run(pauses.limited("x", None))
-    run(pauses.unknown_refusal("k", "why", 30))
+    run(pauses.unknown_refusal("k", "why", NO_SUSPICION, 30))
     pause = pauses.in_force("k")
     assert pause is not None
     assert pause.reason == PauseReason.LIMITED

@@ -1,0 +1,133 @@
+"""All lines at the desk, in turn, and who waits for which name with which key."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain
+
+from inara_daemon.commander import Outcome
+from inara_daemon.inara.line import Batch, Line, Served
+from inara_daemon.inara.suspicion import Suspicion
+
+
+class Lines:
+    """Every open line: in the order of turns, by key, and by the names that it waits for.
+
+    Nothing here looks at all names or at every line's names for one request: with 1,000 tenants and 100,000
+    commanders that would take longer than the request.
+    """
+
+    def __init__(self) -> None:
+        self._turns: dict[Line, None] = {}
+        self._by_key: defaultdict[str, dict[Line, None]] = defaultdict(dict)
+        self._by_name: dict[tuple[str, str], tuple[Line, ...]] = {}
+
+    def __iter__(self) -> Iterator[Line]:
+        """Whose turn is next comes first."""
+        return iter(self._turns)
+
+    def add(self, line: Line) -> None:
+        """Let a line stand at the end of the queue."""
+        self._turns[line] = None
+        self._by_key[line.fingerprint][line] = None
+        alone = (line,)
+        for name in chain(line.wanted, line.fillers):
+            others = self._by_name.get((line.fingerprint, name))
+            self._by_name[line.fingerprint, name] = alone if others is None else (*others, line)
+
+    def remove(self, line: Line) -> None:
+        """Forget a line and what it still waits for."""
+        del self._turns[line]
+        of_key = self._by_key[line.fingerprint]
+        del of_key[line]
+        if not of_key:
+            del self._by_key[line.fingerprint]
+        for name in chain(line.wanted, line.fillers):
+            self._leave(line, name)
+
+    def close(self, line: Line) -> None:
+        """Nothing more is asked for this line."""
+        for name in line.wanted:
+            self._leave(line, name)
+        line.wanted.clear()
+
+    def _leave(self, line: Line, name: str) -> None:
+        left = tuple(other for other in self._by_name[line.fingerprint, name] if other is not line)
+        if left:
+            self._by_name[line.fingerprint, name] = left
+        else:
+            del self._by_name[line.fingerprint, name]
+
+    def fingerprints(self) -> Iterable[str]:
+        """The fingerprints of the keys for which lines stand here."""
+        return self._by_key
+
+    def of_key(self, fingerprint: str) -> tuple[Line, ...]:
+        """The lines of one key, in turn."""
+        return tuple(self._by_key.get(fingerprint, ()))
+
+    def may_ask(self, fingerprint: str, request: int) -> bool:
+        """Whether a request of this number may be spent on some line of a key."""
+        return any(line.may_have(request) for line in self._by_key[fingerprint])
+
+    def fill(self, fingerprint: str, request: int, suspicion: Suspicion, size: int) -> dict[str, str]:
+        """The names for a request: as many as wait, up to `size`, from the line whose turn it is and then the next.
+
+        Suspects are left to the end and asked in halves; then those who must be asked alone, one by one.
+        """
+        peers = [line for line in self._by_key[fingerprint] if line.may_have(request)]
+        alone = {name for line in peers for name in line.alone}
+        apart = alone.union(suspicion.names)
+        names = _take({}, (line.wanted for line in peers), apart, size)
+        if names:
+            return _take(names, (line.fillers for line in peers), apart, size)
+        names = suspicion.next_try(self._waiting(fingerprint, request, suspicion.names), size)
+        return names or _take({}, (line.wanted for line in peers), (), 1)
+
+    def _waiting(self, fingerprint: str, request: int, names: Iterable[str]) -> dict[str, str]:
+        """Those of the names that a request may be spent on, with their spellings."""
+        return {
+            name: line.wanted[name]
+            for name in names
+            for line in self._by_name.get((fingerprint, name), ())
+            if name in line.wanted and line.may_have(request)
+        }
+
+    def carried(self, fingerprint: str, names: Collection[str]) -> tuple[Line, ...]:
+        """The lines that wait for any of these names."""
+        return tuple(dict.fromkeys(line for name in names for line in self._by_name.get((fingerprint, name), ())))
+
+    def take(self, fingerprint: str, request: int, outcomes: Mapping[str, Outcome]) -> dict[Line, Served]:
+        """Let every line that waits for these names have its answers, and wait for them no more."""
+        served: defaultdict[Line, dict[str, Outcome]] = defaultdict(dict)
+        for name, outcome in outcomes.items():
+            for line in self._by_name.pop((fingerprint, name), ()):
+                line.take(name)
+                served[line][name] = outcome
+        return {line: Served(request, mine) for line, mine in served.items()}
+
+    def give_up(self, line: Line, name: str) -> None:
+        """One line waits for a name no more; others may."""
+        line.take(name)
+        self._leave(line, name)
+
+    def end_turn(self, batch: Batch) -> None:
+        """Who led the batch goes to the end of the queue; who only filled it up keeps its place."""
+        leader = batch.leader
+        if leader in self._turns:
+            for queue in (self._turns, self._by_key[leader.fingerprint]):
+                queue[leader] = queue.pop(leader)
+
+
+def _take(
+    taken: dict[str, str], queues: Iterable[Mapping[str, str]], without: Collection[str], size: int
+) -> dict[str, str]:
+    """Add names to a batch, queue by queue, until it holds `size`."""
+    for queue in queues:
+        for name, spelling in queue.items():
+            if len(taken) >= size:
+                return taken
+            if name not in without:
+                taken.setdefault(name, spelling)
+    return taken
