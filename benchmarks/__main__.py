@@ -23,7 +23,7 @@ NAMES = (
     "discovery",
     "writers",
 )
-"""One module each, with `async def measure(folder) -> list[Figure]`; what is made in the folder is kept for the next."""
+"""One module each, with `async def measure(folder) -> list[Figure]`; what it leaves there serves the next."""
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
 
