@@ -1,27 +1,34 @@
-"""The engine's overhead: a whole run against a bare loop of aiohttp and the raw SQLite driver."""
+"""The daemon's overhead: a whole run against a bare loop of aiohttp and the raw SQLite driver, one tenant, no limit.
+
+Both are measured in CPU time of their process, Inara being another one, and in wall time.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import statistics
-import sys
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import aiohttp
 import aiosqlite
 
-from inara_daemon.cli.place import Place, read_tenants
+from benchmarks import proc
+from benchmarks.daemon_log import is_event
+from benchmarks.daemon_process import running_daemon
+from benchmarks.figure import Figure
+from benchmarks.fleet import make_fleet
+from benchmarks.stand_in import StandIn, stand_in
 from inara_daemon.sandbox.backend import make_tenant_database
-from inara_daemon.service.duty import Duty
-from inara_daemon.service.engine import Engine
-from inara_daemon.store.state import runs
-from inara_daemon.store.state.lock import engine_lock
 
+COMMANDERS = 3_000
+ROUNDS = 3
 BATCH = 30
+_PATIENCE_SECONDS = 120.0
+_GOAL = 2.0
 _UPSERT = (
     "INSERT INTO cmdr (name, rank_combat, rank_trade, squadron_name) VALUES (?, ?, ?, ?)"
     " ON CONFLICT (name) DO UPDATE SET rank_combat = excluded.rank_combat, rank_trade = excluded.rank_trade,"
@@ -29,38 +36,43 @@ _UPSERT = (
 )
 
 
-@asynccontextmanager
-async def stand_in(count: int) -> AsyncIterator[tuple[str, list[str]]]:
-    """Inara's URL and the names it knows."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "benchmarks.stand_in",
-        str(count),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        limit=64 * 1024 * 1024,
-    )
-    assert process.stdout is not None
-    assert process.stdin is not None
-    try:
-        told = json.loads(await process.stdout.readline())
-        yield told["url"], told["names"]
-    finally:
-        process.stdin.close()
-        await process.wait()
+@dataclass(frozen=True, slots=True)
+class _Took:
+    """Seconds."""
+
+    cpu: float
+    wall: float
 
 
-async def bare(url: str, names: Sequence[str], path: Path) -> float:
-    """Seconds of the least that could do: ask, parse, upsert, commit."""
-    make_tenant_database(path, names, events=len(names))
-    began = time.perf_counter()
+async def measure(folder: Path) -> list[Figure]:
+    """Medians of both, taken in turns, and how many requests the run needed."""
+    bares, runs, requests = [], [], 0
+    async with stand_in(COMMANDERS, folder / "journal") as inara:
+        for number in range(ROUNDS):
+            bares.append(await _bare(inara, folder / f"bare{number}.db"))
+            before = len(inara.exchanges())
+            runs.append(await _run(inara, folder / f"run{number}"))
+            requests = len(inara.exchanges()) - before
+    cpu, wall = statistics.median(run.cpu for run in runs), statistics.median(run.wall for run in runs)
+    base_cpu, base_wall = statistics.median(bare.cpu for bare in bares), statistics.median(bare.wall for bare in bares)
+    what, each = f"a run of {COMMANDERS:,} commanders", 1e3 / COMMANDERS
+    return [
+        Figure(f"{what}: CPU each", cpu * each, "ms", base_cpu * each, "bare loop", ratio_at_most=_GOAL),
+        Figure(f"{what}: wall each", wall * each, "ms", base_wall * each, "bare loop", ratio_at_most=_GOAL),
+        Figure(f"{what}: requests", requests, "", -(-COMMANDERS // BATCH), "least", ratio_at_most=1.0),
+    ]
+
+
+async def _bare(inara: StandIn, path: Path) -> _Took:
+    """The least that could do: ask, parse, upsert, commit."""
+    make_tenant_database(path, inara.names, events=len(inara.names))
+    cpu, began = time.process_time(), time.perf_counter()
     async with aiohttp.ClientSession() as session, aiosqlite.connect(path) as connection:
         rows = await connection.execute_fetchall("SELECT DISTINCT cmdr FROM event")
         found = [str(row[0]) for row in rows]
         for start in range(0, len(found), BATCH):
-            await _bare_batch(session, connection, url, found[start : start + BATCH])
-    return time.perf_counter() - began
+            await _bare_batch(session, connection, inara.url, found[start : start + BATCH])
+    return _Took(time.process_time() - cpu, time.perf_counter() - began)
 
 
 async def _bare_batch(
@@ -90,54 +102,13 @@ async def _bare_batch(
     await connection.commit()
 
 
-async def engine(url: str, names: Sequence[str], folder: Path) -> tuple[float, int]:
-    """Seconds of a whole run of the engine, from its start to its end, and its requests."""
-    make_tenant_database(folder / "db" / "bench.db", names, events=len(names))
-    tenants = [{"id": "bench", "name": "Bench", "db_uri": "sqlite:///db/bench.db"}]
-    (folder / "tenant.json").write_text(json.dumps(tenants))
-    environ = {
-        "INARA_DAEMON_INARA_URL": url,
-        "INARA_DAEMON_APP_NAME": "bench",
-        "INARA_DAEMON_REQUESTS_PER_MINUTE": "100000000",
-        "INARA_DAEMON_BATCH_SIZE": str(BATCH),
-        "INARA_DAEMON_NIGHT_MINUTES": "100000",
-        "INARA_DAEMON_TENANT_FILE": str(folder / "tenant.json"),
-        "INARA_DAEMON_DB_ROOT": str(folder),
-        "INARA_DAEMON_STATE_URL": f"sqlite:///{folder}/state.db",
-        "INARA_DAEMON_LOG_LEVEL": "warning",
-        "INARA_API_KEY": "bench",
-    }
-    place = Place(environ, None)
-    async with place.house(place.settings()) as house:
-        lock = engine_lock(house.state)
-        assert await lock.acquire()
-        running = Engine(house, read_tenants(house.settings), Duty.SCHEDULE)
-        began = time.perf_counter()
-        await running.start()
-        while True:
-            async with house.state.read() as connection:
-                run = await runs.latest(connection, "bench", full=True)
-            if run is not None and run.ended_at is not None:
-                break
-            await asyncio.sleep(0.05)
-        seconds = time.perf_counter() - began
-        await running.stop()
-        await lock.release()
-        return seconds, run.tally["requests"]
-
-
-async def measure(count: int, rounds: int, folder: Path) -> None:
-    """Print both, and the ratio of their medians."""
-    async with stand_in(count) as (url, names):
-        bares, engines, requests = [], [], 0
-        for number in range(rounds):
-            bares.append(await bare(url, names, folder / f"bare{number}.db"))
-            seconds, requests = await engine(url, names, folder / f"engine{number}")
-            engines.append(seconds)
-    base, whole = statistics.median(bares), statistics.median(engines)
-    least = -(-count // BATCH)
-    print(f"{count:,} commanders, {rounds} rounds, medians")
-    print(f"  bare loop   {base:6.2f} s  {base / count * 1e3:6.2f} ms a commander")
-    print(f"  engine      {whole:6.2f} s  {whole / count * 1e3:6.2f} ms a commander")
-    print(f"  ratio       {whole / base:6.2f}    (goal: at most 2)")
-    print(f"  requests    {requests:,} of at least {least:,}: {requests / least:.2f}    (goal: 1.00)")
+async def _run(inara: StandIn, folder: Path) -> _Took:
+    """A whole first run of a daemon with one tenant, from READY to the run's end by its own log."""
+    make_fleet(folder, [inara.names], events=1)
+    async with running_daemon(folder, inara.url) as daemon:
+        await daemon.ready()
+        cpu = proc.cpu_seconds(daemon.pid)
+        await daemon.log.wait(1, is_event("run_ended"), within=_PATIENCE_SECONDS)
+        cpu = proc.cpu_seconds(daemon.pid) - cpu
+        times = {line["event"]: datetime.fromisoformat(line["timestamp"]) for line in daemon.log.lines}
+    return _Took(cpu, (times["run_ended"] - times["engine_started"]).total_seconds())
