@@ -107,9 +107,9 @@ class NightCost:
         return left
 
     def _answered(self, key: KeyCost, requests: float) -> float:
-        """How many names of a key so many requests answer."""
-        by_themselves = min(key.alone, requests)
-        return by_themselves + min(key.names - key.alone, (requests - by_themselves) * self.pace.batch_size)
+        """How many names of a key so many requests answer if those asked alone come last."""
+        shared = min(key.names - key.alone, requests * self.pace.batch_size)
+        return shared + min(key.alone, requests - shared / self.pace.batch_size)
 
 
 def night_cost(askings: Iterable[Asking], pace: Pace) -> NightCost:

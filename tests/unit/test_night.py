@@ -114,9 +114,9 @@ def test_every_name_of_a_key_is_counted_once_as_the_most_that_a_tenant_makes_of_
         mine = [each for each in askings if each.tenant_id in key_cost.tenants]
         parts: dict[str, set[Reason]] = {}
         for each in mine:
-            for reason, names in each.names.items():
-                for name in names:
-                    parts.setdefault(name, set()).add(reason)
+            for reason_found, its_names in each.names.items():
+                for name in its_names:
+                    parts.setdefault(name, set()).add(reason_found)
         asked = {name for name, reasons in parts.items() if any(PARTS[r] in {Part.WANTED, Part.ALONE} for r in reasons)}
         alone = {name for name, reasons in parts.items() if Reason.TRIED_ALONE in reasons}
         assert (key_cost.names, key_cost.alone) == (len(asked), len(alone))
@@ -149,6 +149,14 @@ def test_equals_share_what_there_is() -> None:
     assert cost(wanting("a", 100), wanting("b", 100), pace=pace).left_over() == {"a": 50, "b": 50}
     assert cost(wanting("a", 100), wanting("b", 100, "other"), pace=pace).left_over() == {"a": 50, "b": 50}
     assert cost(wanting("a", 100), wanting("b", 10), pace=pace).left_over() == {"a": 10}
+
+
+def test_names_asked_alone_are_counted_as_the_last_a_request_each() -> None:
+    night = cost(
+        asking(news=[f"n{number}" for number in range(10)], tried_alone=["p", "q", "r", "s", "t"]),
+        pace=Pace(batch_size=10, interval=60.0, night_minutes=2),
+    )
+    assert (night.requests, night.nights, night.left_over()) == (6, 3, {"a": 4})
 
 
 async def _left_at_the_desk(tenants: Mapping[str, tuple[str, int]], pace: Pace) -> tuple[int, dict[str, int]]:
