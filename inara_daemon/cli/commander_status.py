@@ -30,6 +30,7 @@ _AT_ONCE = 8
 """Databases read at the same time."""
 _SHOWN_SPELLINGS = 5
 _NEAR_SPELLINGS = 3
+_NOWHERE = "neither the events nor the memory have the name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +217,7 @@ def _print_unknown(key: str, name: str, looks: Sequence[_Look]) -> None:
     spelt = {known: name for look in looks for known, name in look.spelt.items()}
     near = [f'"{spelt[known]}"' for known in difflib.get_close_matches(key, spelt, n=_NEAR_SPELLINGS)]
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    who = "No tenant" if len(looks) > 1 else f"Tenant {looks[0].tenant.id}" if looks else "No tenant"
-    knows = "knows" if who == "No tenant" else "does not know"
-    console.print(plain(f'{who} {knows} a commander "{name}": neither the events nor the memory have the name.{hint}'))
+    who = f"Tenant {looks[0].tenant.id} does not know" if len(looks) == 1 else "No tenant knows"
+    unread = any(look.problem is not None for look in looks)
+    where = "the memory does not have the name, and not all events can be read" if unread else _NOWHERE
+    console.print(plain(f'{who} a commander "{name}": {where}.{hint}'))
