@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from inara_daemon.cli.cost import NO_ANSWER_YET, cost_of, next_asking, remembered_roster
+from inara_daemon.cli.cost import NO_ANSWER_YET, cost_of, next_asking, next_run_at, remembered_roster
 from inara_daemon.cli.exits import Exit
 from inara_daemon.cli.screen import console, details, moment, plain
 from inara_daemon.cli.why import STANDINGS, held_until, place_in_words, reason_in_words, request_of
@@ -18,7 +18,6 @@ from inara_daemon.night import Asking, Pace
 from inara_daemon.roster_plan import PARTS, Part, Plan, Reason, Roster, Spelling, gather, plan, reason_for
 from inara_daemon.service.engine import House
 from inara_daemon.service.run_report import reports
-from inara_daemon.service.schedule import Timetable
 from inara_daemon.store.errors import DatabaseError
 from inara_daemon.store.state import roster as memory
 from inara_daemon.store.state import runs
@@ -101,7 +100,7 @@ class CommanderStatus:
         events = roster if roster is not None else remembered_roster(records)
         now = self.house.clock.now()
         first_request = NO_ANSWER_YET if full is None else full.first_request
-        then = now if full is not None else Timetable(tenant.schedule).after(now) or now
+        then = now if full is not None else next_run_at(tenant, now) or now
         sightings = {}
         for key in keys:
             spellings = _spellings(key, events)
@@ -156,7 +155,7 @@ class CommanderStatus:
     def _next_run(self, look: _Look) -> str:
         if look.run is not None:
             return f"under way: {look.run.reason.value} run {look.run.id}"
-        return f"{moment(Timetable(look.tenant.schedule).after(self.house.clock.now()))} UTC"
+        return f"{moment(next_run_at(look.tenant, self.house.clock.now()))} UTC"
 
     def _obstacles(self, look: _Look, seen: _Sighting, pace: Pace) -> list[str]:
         """What keeps a request for this name from leaving when it could."""

@@ -27,9 +27,14 @@ def pace_of(settings: Settings) -> Pace:
     return Pace(settings.batch_size, interval, settings.night_minutes)
 
 
+def next_run_at(tenant: Tenant, now: datetime) -> datetime | None:
+    """When the tenant's schedule fires next; None if it never does."""
+    return Timetable(tenant.schedule).after(now)
+
+
 def next_asking(tenant: Tenant, roster: Roster, records: Mapping[str, Record], now: datetime) -> Asking:
     """What the tenant's next scheduled run asks: who waits now may be due by then."""
-    then = Timetable(tenant.schedule).after(now) or now
+    then = next_run_at(tenant, now) or now
     names = sort_out(roster, records, first_request=NO_ANSWER_YET, now=then)
     return Asking(tenant.id, tenant.inara_api_key, names)
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import click
 
 from inara_daemon.cli.commander_status import CommanderStatus
-from inara_daemon.cli.cost import cost_of, next_asking, print_cost, remembered_roster
+from inara_daemon.cli.cost import cost_of, next_asking, next_run_at, print_cost, remembered_roster
 from inara_daemon.cli.exits import Exit
 from inara_daemon.cli.place import Place, read_tenants, state_exists, state_url
 from inara_daemon.cli.screen import console, counted, duration, moment, plain, table
@@ -18,7 +18,6 @@ from inara_daemon.inara.budget import Budget
 from inara_daemon.inara.pauses import EVERY_KEY, OUTAGE, Pauses
 from inara_daemon.night import Asking
 from inara_daemon.service.engine import REQUEST_SECONDS, House
-from inara_daemon.service.schedule import Timetable
 from inara_daemon.store.state import outbox, runs
 from inara_daemon.store.state import roster as memory
 from inara_daemon.store.state.budget import BudgetTable
@@ -103,7 +102,7 @@ async def _print_tenants(house: House, tenants: Sequence[Tenant], skipped_ones: 
                 moment(last.started_at if last else None),
                 "-" if last is None else str(last.outcome or "under way"),
                 _covered(last),
-                moment(Timetable(tenant.schedule).after(now)) if last else "at once",
+                moment(next_run_at(tenant, now)) if last else "at once",
                 "idle" if under_way is None else f"{under_way.reason} run {under_way.id}, {_covered(under_way)}",
             )
     for skipped in skipped_ones:

@@ -156,6 +156,15 @@ async def test_who_is_set_aside_is_told_what_it_costs_and_when(
     assert f"alpha, beta │ {cost} │" in screen.said
 
 
+async def test_who_waits_now_and_no_more_when_the_next_run_begins_is_due(stage: Stage, screen: Screen) -> None:
+    stage.extra = {"INARA_DAEMON_SCHEDULE": f"0 1 1 {(NOW + 40 * DAY).month} *"}
+    soon = NOW + timedelta(hours=6, minutes=30)
+    await remember(stage, "zero zane", Record(Standing.NOT_FOUND, 0, NOW, misses=1, due_at=soon))
+    assert await screen.status(tenants=["alpha"], names=["Zero Zane"]) == 0
+    assert "why due: a full run asks everyone, the stalest first; its wait is over" in screen.said
+    assert "place 3rd of 3" in screen.said  # behind whoever else is due by then
+
+
 async def test_who_has_no_events_any_more_is_known_and_not_asked(stage: Stage, screen: Screen) -> None:
     execute(stage.folder / "db" / "alpha.db", "DELETE FROM event WHERE cmdr = 'Zero Zane'")
     assert await screen.status(names=["Zero Zane"]) == 0
@@ -199,9 +208,17 @@ async def test_in_a_run_under_way_whoever_was_answered_is_not_due(stage: Stage, 
     assert "why not due: it was answered in the run under way" in screen.said
 
 
-@pytest.mark.parametrize("only", [None, ("zero zane",)])
-async def test_a_night_that_is_over_holds_up_the_rest_of_its_run(
-    stage: Stage, screen: Screen, only: tuple[str, ...] | None
+@pytest.mark.parametrize(
+    ("reason", "only", "is_held_up"),
+    [
+        (RunReason.CRON, None, True),
+        (RunReason.CATCH_UP, None, True),
+        (RunReason.REQUEST, None, False),
+        (RunReason.DISCOVERY, ("zero zane",), False),
+    ],
+)
+async def test_a_night_that_is_over_holds_up_the_rest_of_its_run_unless_somebody_asked_for_it(
+    stage: Stage, screen: Screen, reason: RunReason, only: tuple[str, ...] | None, *, is_held_up: bool
 ) -> None:
     stage.extra = {"INARA_DAEMON_NIGHT_MINUTES": "1", "INARA_DAEMON_REQUESTS_PER_MINUTE": "0.1"}
     async with stage.house() as house, house.state.write() as connection:
@@ -210,7 +227,7 @@ async def test_a_night_that_is_over_holds_up_the_rest_of_its_run(
         await runs.start(
             connection,
             tenant_id="alpha",
-            reason=RunReason.CRON,
+            reason=reason,
             started_at=NOW,
             deadline=None,
             first_request=answered,
@@ -224,7 +241,7 @@ async def test_a_night_that_is_over_holds_up_the_rest_of_its_run(
         assert await table.grant(seen=row["requests"], boot_id=row["boot_id"], base=row["base"])
     assert await screen.status(tenants=["alpha"], names=["Zero Zane"]) == 0
     spent = "held up the night is over before its turn: 0 requests are left, for all tenants together"
-    assert (spent in screen.said) is (only is None)
+    assert (spent in screen.said) is is_held_up
 
 
 async def test_a_night_that_is_too_short_holds_up_the_last(stage: Stage, screen: Screen) -> None:
