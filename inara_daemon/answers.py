@@ -15,8 +15,10 @@ from inara_daemon.commander import (
     Profile,
     Record,
     Rejected,
+    SetAside,
     Snapshot,
     Standing,
+    Unanswered,
     diff,
     fill,
     identify,
@@ -71,13 +73,18 @@ def weigh(key: str, outcome: Outcome, known: Known, *, request: int, now: dateti
         answered_at=now,
         last_event_id=newest_event(known.spellings) or known.record.last_event_id,
     )
-    if isinstance(outcome, Found):
-        return _weigh_profile(key, outcome.profile, known, answered, now)
-    if isinstance(outcome, NotFound):
-        return Update(key, _missed(answered, Standing.NOT_FOUND, now))
-    if isinstance(outcome, Rejected):
-        return Update(key, _missed(answered, Standing.REJECTED, now), detail=outcome.text)
-    return Update(key, replace(answered, standing=Standing.UNANSWERED, last_event_id=known.record.last_event_id))
+    match outcome:
+        case Found(profile):
+            return _weigh_profile(key, profile, known, answered, now)
+        case NotFound():
+            return Update(key, _missed(answered, Standing.NOT_FOUND, now))
+        case Rejected(text):
+            return Update(key, _missed(answered, Standing.REJECTED, now), detail=text)
+        case SetAside(text):
+            return Update(key, _missed(answered, Standing.SET_ASIDE, now), detail=text)
+        case Unanswered():
+            unheard = replace(answered, standing=Standing.UNANSWERED, last_event_id=known.record.last_event_id)
+            return Update(key, unheard)
 
 
 def _missed(record: Record, standing: Standing, now: datetime) -> Record:

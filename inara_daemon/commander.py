@@ -118,11 +118,18 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
+class SetAside:
+    """Inara refuses every request that carries this name."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unanswered:
     """A good reply did not contain the name, three times in a run."""
 
 
-Outcome = Found | NotFound | Rejected | Unanswered
+Outcome = Found | NotFound | Rejected | SetAside | Unanswered
 
 
 class Identity(StrEnum):
@@ -156,6 +163,7 @@ class Standing(StrEnum):
     NOT_FOUND = "not_found"
     AMBIGUOUS = "ambiguous"
     REJECTED = "rejected"
+    SET_ASIDE = "set_aside"
     UNANSWERED = "unanswered"
 
 
@@ -168,9 +176,9 @@ class Record:
     """The number of the request that answered last; 0: never."""
     answered_at: datetime | None = None
     misses: int = 0
-    """How often in a row Inara did not know the name."""
+    """How often in a row Inara did not know the name, or refused it."""
     due_at: datetime | None = None
-    """Until then an unknown name only fills free slots."""
+    """Until then an unknown name only fills free slots, and one set aside is not asked for."""
     last_event_id: int = 0
     """The newest event of this name when it was answered last."""
 

@@ -298,6 +298,7 @@ _PROBLEM_TITLES: Mapping[str, str] = {
     "bug": "A bug in the daemon",
     "state": "The daemon's own database",
     "name_rejected": "Names that Inara refuses",
+    "name_set_aside": "Names that make Inara refuse a whole request",
     "name_unanswered": "Names that Inara did not answer",
     "name_too_long": "Names too long for the table",
 }

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from inara_daemon.cli.cost import cost_of, next_asking, print_cost
 from inara_daemon.cli.exits import Exit
 from inara_daemon.cli.place import Place, read_tenants, state_exists, state_url
-from inara_daemon.cli.screen import console, counted, duration, plain, table
+from inara_daemon.cli.screen import console, plain, table
 from inara_daemon.clock import system_clock
 from inara_daemon.commander import Record
-from inara_daemon.inara.budget import MARGIN
-from inara_daemon.roster_plan import Roster, gather, plan
+from inara_daemon.roster_plan import Roster, gather
 from inara_daemon.service.engine import House
 from inara_daemon.service.errand import Errand, HeldError
 from inara_daemon.settings import Settings
@@ -141,32 +140,11 @@ def _print_tenants(findings: Sequence[_Finding]) -> None:
 
 
 def _print_cost(settings: Settings, findings: Sequence[_Finding]) -> None:
-    """Names, requests and minutes of one night for each key: tenants that share a key share its lookups."""
-    wanted: dict[str, set[str]] = defaultdict(set)
-    users: dict[str, list[str]] = defaultdict(list)
+    """What the next run of every tenant costs, counted from the events."""
     now = system_clock().now()
-    newest = max((record.answered_request for item in findings for record in item.records.values()), default=0)
-    for finding in findings:
-        key = finding.tenant.inara_api_key.reveal()
-        wanted[key].update(plan(finding.roster, finding.records, first_request=newest, now=now).wanted)
-        users[key].append(finding.tenant.id)
-    interval = 60 / settings.requests_per_minute * (1 + MARGIN)
-    shown = table("What the next night costs", "key of", "#names", "#requests", "#time")
-    total = 0
-    for key, names in wanted.items():
-        requests = math.ceil(len(names) / settings.batch_size)
-        total += requests
-        shown.add_row(plain(", ".join(users[key])), f"{len(names):,}", f"{requests:,}", duration(requests * interval))
-    console.print(shown)
-    fits = total * interval <= settings.night_minutes * 60
-    console.print(
-        f"{counted(total, 'request')}, {duration(total * interval)}:",
-        f"fits into the night of {settings.night_minutes} minutes"
-        if fits
-        else f"more than the night of {settings.night_minutes} minutes: the stalest come first, the rest later",
-        "\n",
-        style="" if fits else "yellow",
-    )
+    askings = [next_asking(finding.tenant, finding.roster, finding.records, now) for finding in findings]
+    print_cost("What the next run costs", cost_of(askings, settings), [finding.tenant for finding in findings])
+    console.print()
 
 
 async def _try_keys(house: House, tenants: Tenants, *, quiet: bool) -> list[str]:

@@ -99,12 +99,16 @@ def sync(
 
 @cli.command()
 @_tenants_option
+@_tenant_option
+@click.option("--name", "names", multiple=True, metavar="NAME", help="Why this commander is, or is not, due.")
 @click.pass_context
-def status(context: click.Context, tenants_file: Path | None) -> None:
-    """Show tenants, last and next runs, budget and outbox."""
+def status(
+    context: click.Context, tenants_file: Path | None, tenant_ids: tuple[str, ...], names: tuple[str, ...]
+) -> None:
+    """Show tenants, last and next runs, budget and outbox; with --name what is known of a commander."""
     from inara_daemon.cli.status import show_status  # noqa: PLC0415
 
-    _conclude(show_status, _place(context, tenants_file))
+    _conclude(lambda place: show_status(place, tenant_ids=tenant_ids, names=names), _place(context, tenants_file))
 
 
 @cli.command()

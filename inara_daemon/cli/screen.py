@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +20,18 @@ def table(title: str, *columns: str) -> Table:
     """An empty table; a column that begins with `#` holds numbers."""
     made = Table(title=title, title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
     for column in columns:
-        made.add_column(column.removeprefix("#"), justify="right" if column.startswith("#") else "left")
+        justify: JustifyMethod = "right" if column.startswith("#") else "left"
+        made.add_column(column.removeprefix("#"), justify=justify, overflow="fold")  # no date loses its day
+    return made
+
+
+def details(rows: Iterable[tuple[str, str]]) -> Table:
+    """What there is to say of one thing, a line for each label; texts may come from outside."""
+    made = Table.grid(padding=(0, 2))
+    made.add_column(no_wrap=True)
+    made.add_column(overflow="fold")
+    for label, text in rows:
+        made.add_row(f"  {label}", plain(text))
     return made
 
 

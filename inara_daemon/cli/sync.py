@@ -25,6 +25,11 @@ from inara_daemon.tenants import Tenants
 
 _DELIVERY_SECONDS = 30.0
 _SHOWN_CHANGES = 50
+_UNRESOLVED = {
+    "not_found": "not on Inara",
+    "ambiguous": "ambiguous on Inara",
+    "set_aside": "set aside, as Inara refuses every request that carries them",
+}
 
 
 async def sync_now(place: Place, *, tenant_ids: Sequence[str], names: Sequence[str], dry_run: bool) -> int:
@@ -149,8 +154,8 @@ def _show_dry_run(result: Mapping[str, Any]) -> int:
         )
         for name, text in found["changes"]:
             console.print("  ", plain(f"{name}: {text}"))
-        for label, key in (("not on Inara", "not_found"), ("ambiguous on Inara", "ambiguous")):
-            if found[key]:
+        for key, label in _UNRESOLVED.items():
+            if found.get(key):
                 console.print("  ", plain(f"{label}: {', '.join(found[key])}"))
         for problem in found["problems"]:
             console.print("  ", plain(problem), style="red")

@@ -10,7 +10,7 @@ from inara_daemon.answers import Update
 from inara_daemon.commander import Record, Standing, lookup_key
 from inara_daemon.inara.line import Line, Served, Stopped
 from inara_daemon.report import words
-from inara_daemon.roster_plan import Plan, Roster, plan
+from inara_daemon.roster_plan import Plan, Roster, plan, plan_named
 from inara_daemon.service.roster_sync import RosterSync
 from inara_daemon.service.services import Services
 from inara_daemon.store.errors import DatabaseError
@@ -31,13 +31,17 @@ class DryRun:
     updates: dict[str, Update] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     _wanted: int = 0
+    _set_aside: tuple[str, ...] = ()
 
     def counts(self) -> Mapping[str, int]:
         """How far it is: `answered` of `names`."""
         return {"answered": len(self.updates), "names": max(self._wanted, len(self.updates))}
 
     async def execute(self) -> Mapping[str, Any]:
-        """The result as JSON values: `names`, `answered`, `changes`, `not_found`, `ambiguous`, `problems`."""
+        """The result as JSON values.
+
+        `names`, `answered`, `changes`, `not_found`, `ambiguous`, `set_aside`, `problems`.
+        """
         try:
             database = TenantDatabase(self.tenant.db_uri, self.services.settings.db_root, self.services.gates)
         except DatabaseError as error:
@@ -57,6 +61,7 @@ class DryRun:
                 records = await memory.records(connection, self.tenant.id)
             asked = self._plan(roster, records)
             self._wanted = len(asked.wanted)
+            self._set_aside = asked.alone  # a look is not worth a request that Inara most likely refuses
             searches = {key: roster.spellings[key][0].name.strip() for key in (*asked.wanted, *asked.fillers)}
             key = self.tenant.inara_api_key
             line = Line(
@@ -74,8 +79,7 @@ class DryRun:
 
     def _plan(self, roster: Roster, records: Mapping[str, Record]) -> Plan:
         if self.names is not None:
-            keys = sorted({lookup_key(name) for name in self.names} & roster.spellings.keys())
-            return Plan(tuple(keys), ())
+            return plan_named(sorted(lookup_key(name) for name in self.names), roster, records)
         return plan(roster, records, first_request=self.services.desk.requests, now=self.services.clock.now())
 
     async def _serve(self, line: Line, sync: RosterSync, roster: Roster, records: Mapping[str, Record]) -> None:
@@ -107,6 +111,7 @@ class DryRun:
             ],
             "not_found": _keys(updates, Standing.NOT_FOUND),
             "ambiguous": _keys(updates, Standing.AMBIGUOUS),
+            "set_aside": [*self._set_aside, *_keys(updates, Standing.SET_ASIDE)],
             "problems": [*dict.fromkeys(self.problems), *problems],
         }
 

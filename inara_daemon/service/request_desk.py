@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from inara_daemon.commander import Found, NotFound, Outcome, Rejected
+from inara_daemon.commander import Found, NotFound, Outcome, Rejected, SetAside, Unanswered
 from inara_daemon.inara.line import Line, Served, Stopped, Trouble
 from inara_daemon.inara.pauses import PauseReason
 from inara_daemon.nap import nap
@@ -241,8 +241,10 @@ class RequestDesk:
 
 def _verdict(outcome: Outcome) -> list[str]:
     """What the answer to a question for the key's owner says of the key: whoever is told of nobody was let in."""
-    if isinstance(outcome, Found | NotFound):
-        return ["ok", "Inara accepts it"]
-    if isinstance(outcome, Rejected):
-        return ["refused", outcome.text]
-    return ["unanswered", "Inara's answers lack what was asked for"]
+    match outcome:
+        case Found() | NotFound():
+            return ["ok", "Inara accepts it"]
+        case Rejected(text) | SetAside(text):
+            return ["refused", text]
+        case Unanswered():
+            return ["unanswered", "Inara's answers lack what was asked for"]

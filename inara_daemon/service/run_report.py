@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from inara_daemon.commander import Record, Standing
 from inara_daemon.report import CommanderChange, Problem, RunFacts, Totals, build, should_report, to_json
-from inara_daemon.roster_plan import Roster, waits
+from inara_daemon.roster_plan import Roster, waits, waits_until
 from inara_daemon.service.logbook import TenantLines
 from inara_daemon.store.state import outbox, runs
 from inara_daemon.store.state import roster as memory
@@ -18,6 +18,7 @@ from inara_daemon.store.state.runs import Run, RunOutcome, RunReason
 from inara_daemon.tenants import Tenant
 
 SILENT_REASONS = frozenset({RunReason.DISCOVERY})
+_FAILED = frozenset({Standing.REJECTED, Standing.SET_ASIDE, Standing.UNANSWERED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def tally(roster: Roster, records: Mapping[str, Record], run: Run) -> dict[str, 
         "found": standings.count(Standing.FOUND),
         "not_found": standings.count(Standing.NOT_FOUND),
         "ambiguous": standings.count(Standing.AMBIGUOUS),
-        "failed": standings.count(Standing.REJECTED) + standings.count(Standing.UNANSWERED),
+        "failed": sum(standing in _FAILED for standing in standings),
         "requests": len({record.answered_request for record in mine}),
     }
 
@@ -124,20 +125,33 @@ def _totals(counts: Mapping[str, int], changed: int) -> Totals:
 
 def _names(end: RunEnd, records: Mapping[str, Record], standing: Standing) -> tuple[str, ...]:
     """The spellings of those whom this run asked for and who have this standing."""
-    return tuple(
-        sorted(
-            spellings[0].name.strip()
-            for key, spellings in end.roster.spellings.items()
-            if (record := records.get(key)) is not None
-            and record.standing is standing
-            and record.answered_request > end.run.first_request
-        )
-    )
+    return tuple(name for name, _ in _answered(end, records, standing))
+
+
+def _answered(end: RunEnd, records: Mapping[str, Record], standing: Standing) -> list[tuple[str, Record]]:
+    found = [
+        (spellings[0].name.strip(), record)
+        for key, spellings in end.roster.spellings.items()
+        if (record := records.get(key)) is not None
+        and record.standing is standing
+        and record.answered_request > end.run.first_request
+    ]
+    return sorted(found, key=lambda item: item[0])
 
 
 def _problems(end: RunEnd, records: Mapping[str, Record]) -> tuple[Problem, ...]:
     found = [Problem(kind, text) for kind, text in end.run.problems]
     found += [Problem("name_rejected", name) for name in _names(end, records, Standing.REJECTED)]
+    found += [
+        Problem("name_set_aside", _set_aside_words(name, record))
+        for name, record in _answered(end, records, Standing.SET_ASIDE)
+    ]
     found += [Problem("name_unanswered", name) for name in _names(end, records, Standing.UNANSWERED)]
     found += [Problem("name_too_long", f"{name[:40]}…") for name in end.roster.too_long]
     return tuple(found)
+
+
+def _set_aside_words(name: str, record: Record) -> str:
+    until = waits_until(record)
+    when = "the next run" if until is None else f"the first run after {until:%Y-%m-%d %H:%M} UTC"
+    return f"{name}: left out from now on, so that nobody else is refused; tried again by itself in {when}"

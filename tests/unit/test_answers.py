@@ -18,6 +18,7 @@ from inara_daemon.commander import (
     RankKind,
     Record,
     Rejected,
+    SetAside,
     Snapshot,
     Squadron,
     Standing,
@@ -92,6 +93,7 @@ def test_a_profile_of_this_commander_is_remembered_told_and_written(
         (STRANGER, Standing.AMBIGUOUS, "Vega"),
         (NotFound(), Standing.NOT_FOUND, None),
         (Rejected("a bad name"), Standing.REJECTED, "a bad name"),
+        (SetAside("a bad batch"), Standing.SET_ASIDE, "a bad batch"),
     ],
 )
 @pytest.mark.parametrize(("misses", "days"), [(0, 1), (1, 2), (2, 4), (7, 30)])

@@ -291,7 +291,7 @@ def test_identity_of_another_account_is_said_and_brings_no_promotion() -> None:
 def test_the_words_that_the_memory_holds_stay_what_they_are() -> None:
     kinds = "renamed other_account promoted squadron_joined squadron_moved squadron_left squadron_rank"
     assert " ".join(ChangeKind) == f"{kinds} power new demoted rank_learned"
-    assert " ".join(Standing) == "found not_found ambiguous rejected unanswered"
+    assert " ".join(Standing) == "found not_found ambiguous rejected set_aside unanswered"
 
 
 def test_changes_are_told_the_most_notable_first() -> None:

@@ -10,13 +10,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inara_daemon.commander import Record, Standing
-from inara_daemon.roster_plan import Plan, Roster, Spelling, backoff, gather, newest_event, plan, waits
+from inara_daemon.roster_plan import (
+    PARTS,
+    Part,
+    Plan,
+    Reason,
+    Roster,
+    Spelling,
+    backoff,
+    gather,
+    newest_event,
+    plan,
+    plan_named,
+    reason_for,
+    sort_out,
+    waits,
+)
 
 NOW = datetime(2027, 1, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 SLACK = timedelta(hours=6)
 """So that a wait of one day ends with the next night, at whatever minute of a night it began."""
-UNKNOWN = (Standing.NOT_FOUND, Standing.AMBIGUOUS, Standing.REJECTED)
+WAITING = (Standing.NOT_FOUND, Standing.AMBIGUOUS, Standing.REJECTED, Standing.SET_ASIDE)
 
 
 def names(roster: Roster) -> dict[str, list[str]]:
@@ -126,8 +141,10 @@ def test_names_that_still_wait_fill_free_slots_the_stalest_first() -> None:
 
 @pytest.mark.parametrize("standing", Standing)
 @pytest.mark.parametrize("due_at", [None, NOW - DAY, NOW, NOW + SLACK, NOW + SLACK + timedelta(microseconds=1)])
-def test_only_a_name_that_inara_did_not_know_waits_until_it_is_due(standing: Standing, due_at: datetime | None) -> None:
-    waiting = standing in UNKNOWN and due_at is not None and due_at > NOW + SLACK
+def test_only_a_name_that_inara_did_not_know_or_refused_waits_until_it_is_due(
+    standing: Standing, due_at: datetime | None
+) -> None:
+    waiting = standing in WAITING and due_at is not None and due_at > NOW + SLACK
     assert waits(Record(standing, due_at=due_at), NOW) is waiting
 
 
@@ -147,21 +164,139 @@ records_of_any_kind = st.builds(
 )
 
 
-@given(
-    st.lists(st.builds(Spelling, st.sampled_from(["a", "A", "b", "B ", "c", "d", " "]), st.integers(1, 6))),
-    st.dictionaries(st.sampled_from("abcdx"), records_of_any_kind),
-    st.integers(0, 5),
-)
-def test_everyone_is_wanted_or_a_filler_or_answered_and_nobody_twice(
-    spellings: list[Spelling], records: dict[str, Record], first_request: int
+rosters = st.lists(
+    st.builds(Spelling, st.sampled_from(["a", "A", "b", "B ", "c", "d", " ", "e" + " " * 64]), st.integers(1, 6))
+).map(gather)
+memories = st.dictionaries(st.sampled_from("abcdex"), records_of_any_kind)
+
+
+@given(rosters, memories, st.integers(0, 5))
+def test_everyone_is_wanted_or_a_filler_or_alone_or_left_out_and_nobody_twice(
+    roster: Roster, records: dict[str, Record], first_request: int
 ) -> None:
-    roster = gather(spellings)
     made = plan(roster, records, first_request=first_request, now=NOW)
-    answered = {
+    left_out = {
         key
         for key in roster.spellings.keys() & records.keys()
-        if records[key].standing is not None and records[key].answered_request > first_request
+        if records[key].standing is not None
+        and (
+            records[key].answered_request > first_request
+            or (records[key].standing is Standing.SET_ASIDE and waits(records[key], NOW))
+        )
     }
-    assert sorted([*made.wanted, *made.fillers, *answered]) == sorted(roster.spellings)
+    assert sorted([*made.wanted, *made.fillers, *made.alone, *left_out]) == sorted(roster.spellings)
     assert all(waits(records[key], NOW) for key in made.fillers)
-    assert not any(waits(records.get(key, Record()), NOW) for key in made.wanted)
+    assert not any(waits(records.get(key, Record()), NOW) for key in (*made.wanted, *made.alone))
+
+
+@given(rosters, memories, st.integers(0, 5))
+def test_a_name_set_aside_shares_no_request_with_anybody(
+    roster: Roster, records: dict[str, Record], first_request: int
+) -> None:
+    made = plan(roster, records, first_request=first_request, now=NOW)
+    named = plan_named(sorted(records), roster, records)
+    for key in (*made.wanted, *made.fillers, *named.wanted, *named.fillers):
+        assert records.get(key, Record()).standing is not Standing.SET_ASIDE
+    for key in (*made.alone, *named.alone):
+        assert records[key].standing is Standing.SET_ASIDE
+
+
+@given(rosters, memories, st.integers(0, 5))
+def test_the_reason_that_is_given_for_a_name_is_the_one_that_decides(
+    roster: Roster, records: dict[str, Record], first_request: int
+) -> None:
+    made = plan(roster, records, first_request=first_request, now=NOW)
+    sorted_out = sort_out(roster, records, first_request=first_request, now=NOW)
+    given_reasons = {
+        key: reason_for(key, roster, records, first_request=first_request, now=NOW)
+        for key in {*roster.spellings, *records, "nobody"}
+    }
+    by_part = {part: {key for key, reason in given_reasons.items() if PARTS[reason] is part} for part in Part}
+    assert (set(made.wanted), set(made.fillers), set(made.alone)) == (
+        by_part[Part.WANTED],
+        by_part[Part.FILLER],
+        by_part[Part.ALONE],
+    )
+    assert {key: reason for reason, keys in sorted_out.items() for key in keys} == {
+        key: given_reasons[key] for key in roster.spellings
+    }
+
+
+@given(rosters, memories, st.integers(0, 5))
+def test_nobody_is_asked_before_one_who_was_never_seen_or_has_news_or_is_staler(
+    roster: Roster, records: dict[str, Record], first_request: int
+) -> None:
+    """Rests on nothing but the records: never seen < new events < the rest, and the stalest first among equals."""
+
+    def urgency(key: str) -> tuple[int, int]:
+        record, newest = records.get(key, Record()), newest_event(roster.spellings[key])
+        if record.standing is None:
+            return 0, -newest
+        return (1 if newest > record.last_event_id else 2), record.answered_request
+
+    made = plan(roster, records, first_request=first_request, now=NOW)
+    asked = [urgency(key) for key in made.wanted]
+    assert asked == sorted(asked)
+    for keys in (made.fillers, made.alone):
+        ages = [records[key].answered_request for key in keys]
+        assert ages == sorted(ages)
+
+
+# --- Why --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("record", "reason", "part"),
+    [
+        (None, Reason.NEVER_ASKED, Part.WANTED),
+        (Record(), Reason.NEVER_ASKED, Part.WANTED),
+        (found(20, last_event=99), Reason.NEWS, Part.WANTED),
+        (found(20), Reason.STALEST, Part.WANTED),
+        (Record(Standing.UNANSWERED, 20, last_event_id=100), Reason.STALEST, Part.WANTED),
+        (missed(20, NOW), Reason.STALEST, Part.WANTED),
+        (missed(20, NOW + DAY), Reason.BACKING_OFF, Part.FILLER),
+        (missed(20, NOW + DAY, Standing.AMBIGUOUS), Reason.BACKING_OFF, Part.FILLER),
+        (missed(20, NOW + DAY, Standing.REJECTED), Reason.BACKING_OFF, Part.FILLER),
+        (missed(20, NOW, Standing.SET_ASIDE), Reason.TRIED_ALONE, Part.ALONE),
+        (missed(20, NOW + SLACK, Standing.SET_ASIDE), Reason.TRIED_ALONE, Part.ALONE),
+        (missed(20, NOW + DAY, Standing.SET_ASIDE), Reason.SET_ASIDE, Part.LEFT_OUT),
+        (missed(51, NOW + DAY, Standing.SET_ASIDE), Reason.ANSWERED, Part.LEFT_OUT),
+        (found(51), Reason.ANSWERED, Part.LEFT_OUT),
+        (found(51, last_event=99), Reason.ANSWERED, Part.LEFT_OUT),
+    ],
+)
+def test_why_a_name_is_asked_or_not_is_one_reason_and_decides_how(
+    record: Record | None, reason: Reason, part: Part
+) -> None:
+    roster, records = gather([Spelling("Nova", 100)]), {} if record is None else {"nova": record}
+    assert reason_for("nova", roster, records, first_request=50, now=NOW) is reason
+    assert PARTS[reason] is part
+    expected = {Part.WANTED: Plan(("nova",), ()), Part.FILLER: Plan((), ("nova",)), Part.ALONE: Plan((), (), ("nova",))}
+    assert plan(roster, records, first_request=50, now=NOW) == expected.get(part, Plan((), ()))
+
+
+def test_why_a_name_that_is_not_on_the_roster_is_not_asked() -> None:
+    long = "x" * 65
+    roster = gather([Spelling(long, 1), Spelling("Nova" + " " * 61, 1), Spelling("Nova", 1)])
+    for key, reason in ((long, Reason.TOO_LONG), ("nobody", Reason.NO_EVENT), ("nova", Reason.NEVER_ASKED)):
+        assert reason_for(key, roster, {"nobody": found(1)}, first_request=50, now=NOW) is reason
+
+
+def test_every_reason_decides() -> None:
+    assert set(PARTS) == set(Reason)
+
+
+# --- Runs that were asked for by name -------------------------------------------------------------------------------
+
+
+def test_who_is_named_is_asked_however_long_it_would_wait_and_whoever_is_set_aside_alone() -> None:
+    roster = gather(Spelling(name, 100) for name in ("b", "a", "poison", "done"))
+    records = {
+        "a": missed(20, NOW + 9 * DAY),
+        "poison": missed(20, NOW + 9 * DAY, Standing.SET_ASIDE),
+        "done": found(51),
+        "gone": found(1),
+    }
+    names = ["b", "a", "poison", "done", "gone", "stranger", "a"]
+    assert plan_named(names, roster, records, first_request=50) == Plan(("b", "a"), (), ("poison",))
+    assert plan_named(names, roster, records) == Plan(("b", "a", "done"), (), ("poison",))
