@@ -12,11 +12,10 @@ from typing import TypeVar
 
 from tests.kill.board import Board, Exchange, Phase, Stage
 from tests.kill.ground import Ground
-from tests.kill.pauses import Pause, Trouble
+from tests.kill.pauses import LONGER_THAN_ANY_PAUSE, Pause, Trouble
 from tests.kill.population import FailedError, Life, Population
 
 DAY = 86_400.0
-LONGER_THAN_ANY_PAUSE = 7 * 3_600.0
 _LAST_LIFE_SECONDS = 90.0
 _KILLS_BETWEEN_EVENTS = 4
 _AIM_SECONDS = 0.8
@@ -31,8 +30,9 @@ _AIMS: tuple[Phase | None, ...] = (
     Phase.ANSWERED,
     Phase.WRITE_AHEAD,
     Phase.APPLY,
+    Phase.REPORT,
 )
-_DELAYS = {Phase.CONNECT: 0.012, Phase.IN_FLIGHT: 0.05, Phase.GRANT: 0.002}
+_DELAYS = {Phase.CONNECT: 0.012, Phase.IN_FLIGHT: 0.05, Phase.GRANT: 0.002, Phase.REPORT: 0.02}
 """How long after the phase began a kill may come, in seconds; half a thousandth for the others."""
 _Item = TypeVar("_Item")
 
@@ -101,9 +101,11 @@ class Campaign:
         if not self.ground.ask("SELECT 1 FROM run WHERE ended_at IS NULL LIMIT 1") and self.dice.random() < 0.5:
             self.pass_a_day()
 
-    def kill(self, aim: Phase | None) -> None:
-        """Kill whoever is amid `aim`, or anybody at any moment."""
+    def kill(self, aim: Phase | None, *, in_pause: bool = False) -> None:
+        """Kill whoever is amid `aim`, or anybody at any moment; unless that is meant, no pause keeps them idle."""
         self.populate()
+        if not in_pause and self.ground.ask("SELECT 1 FROM pause WHERE until > ?", self.board.boottime()):
+            self.population.sleep(LONGER_THAN_ANY_PAUSE)  # a reboot began it anew, or a kill had hit what ends it
         victim = self._find(aim)
         self.count(victim)
 
@@ -115,7 +117,7 @@ class Campaign:
         return exchange
 
     def _aim(self) -> Phase | None:
-        if self.ground.ask("SELECT 1 FROM message WHERE status = 'waiting'") and self.dice.random() < 0.3:
+        if self.ground.ask("SELECT 1 FROM message WHERE status = 'waiting'") and self.dice.random() < 0.5:
             return Phase.REPORT
         return next(self._aims)
 

@@ -19,7 +19,7 @@ INTERVAL = 60.0 / RATE
 """Seconds: no two requests may arrive closer."""
 LATENCY = 0.06
 COMMANDERS = 60
-BATCH = 2
+BATCH = 4
 _KEYS = ("canary-key-0123456789", "canary-key-of-beta-1", "canary-key-of-beta-2")
 _SQUADRONS = ("alpha", "beta", "gamma")
 

@@ -1,7 +1,7 @@
 """One life: a verb of the real program in a forked process, which says on the board what it is doing.
 
 Everything here is around the product, nothing instead of it: clocks that the killer can step, marks on the board, and
-slow connects. The fork server has this module's imports done, so that a life begins within milliseconds.
+slow connects. The fork server has done the imports, so that a life begins within milliseconds.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import runpy
+import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,18 +23,17 @@ from typing import Any, ParamSpec, TypeVar
 import aiohttp
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-import inara_daemon.cli.main
-import inara_daemon.cli.run
-import inara_daemon.cli.sync
-import inara_daemon.store.migrations
 from inara_daemon.cli import place
 from inara_daemon.clock import Clock
 from inara_daemon.inara.budget import Budget, Grant
+from inara_daemon.inara.client import open_session
 from inara_daemon.inara.desk import Desk
-from inara_daemon.notify.discord import DiscordSender
+from inara_daemon.notify.discord import DiscordSender, SendResult
+from inara_daemon.report import Report
 from inara_daemon.service import daemon, engine
 from inara_daemon.service.engine import Engine
 from inara_daemon.service.roster_sync import RosterSync
+from inara_daemon.settings import Secret
 from inara_daemon.store.state.lock import FileLock
 from tests.kill.board import Board, Exchange, Stage, Work
 
@@ -42,6 +43,7 @@ _NICENESS = 5
 """Less than the sandbox, which must see requests when they arrive, not when there is time."""
 _SLOW_START_SECONDS = 0.006
 _SLOW_CONNECT_SECONDS = 0.03
+_SLOW_REPORT_SECONDS = 0.02
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
@@ -71,13 +73,12 @@ def live(birth: Birth) -> None:
     os.environ.clear()
     os.environ.update(birth.environ)
     sys.argv = ["inara-daemon", *birth.verb]
-    from inara_daemon.__main__ import main  # noqa: PLC0415 - importing it is a part of the life: it blocks a signal
-
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # its first deed, and the killer may be quick
     board.set_stage(birth.slot, Stage.STARTING)
     _step_clocks(board)
     _mark(board, birth.slot)
-    _slow_down(board, birth.slot, random.Random(birth.seed))  # noqa: S311 - delays, no secret
-    main()
+    _slow_down(board, birth.slot, random.Random(birth.seed))
+    runpy.run_module("inara_daemon", run_name="__main__")
 
 
 def _is_clean() -> bool:
@@ -116,7 +117,6 @@ def _mark(board: Board, slot: int) -> None:
     _replace(AsyncConnection, "commit", amid(Work.COMMIT, AsyncConnection.commit, only=_is_state))
     _replace(RosterSync, "save", amid(Work.WRITE_AHEAD, RosterSync.save))
     _replace(RosterSync, "apply_pending", amid(Work.APPLY, RosterSync.apply_pending))
-    _replace(DiscordSender, "send", amid(Work.REPORT, DiscordSender.send))
 
     grant, serve, start, acquire = Budget.grant, Desk._serve_one, Engine.start, FileLock.acquire
 
@@ -155,10 +155,13 @@ def _is_state(connection: AsyncConnection) -> bool:
 def _slow_down(board: Board, slot: int, dice: random.Random) -> None:
     """Let a request take its time before it connects and while it does, and mark its steps."""
 
+    def dawdle(slowest: float) -> Awaitable[None]:
+        return asyncio.sleep(max(dice.uniform(-slowest, slowest), 0.0))  # half the time not at all
+
     def entering(exchange: Exchange, slowest: float = 0.0) -> Callable[..., Awaitable[None]]:
         async def enter(_session: aiohttp.ClientSession, _context: SimpleNamespace, _parameters: object) -> None:
             board.set_exchange(slot, exchange)
-            await asyncio.sleep(max(dice.uniform(-slowest, slowest), 0.0))  # half the time not at all
+            await dawdle(slowest)
 
         return enter
 
@@ -169,14 +172,26 @@ def _slow_down(board: Board, slot: int, dice: random.Random) -> None:
     trace.on_request_end.append(entering(Exchange.ANSWERED))
     trace.on_request_exception.append(entering(Exchange.ANSWERED))
     trace.freeze()
-    opened = engine.open_session
 
-    def open_session() -> aiohttp.ClientSession:
-        session = opened()
+    def open_traced_session() -> aiohttp.ClientSession:
+        session = open_session()
         session.trace_configs.append(trace)
         return session
 
-    _replace(engine, "open_session", open_session)
+    send = DiscordSender.send
+
+    async def send_slowly(sender: DiscordSender, url: Secret, report: Report, *, plain: bool = False) -> SendResult:
+        board.begin(slot, Work.REPORT)
+        try:
+            await dawdle(_SLOW_REPORT_SECONDS)
+            result = await send(sender, url, report, plain=plain)
+            await dawdle(_SLOW_REPORT_SECONDS)
+            return result
+        finally:
+            board.end(slot, Work.REPORT)
+
+    _replace(engine, "open_session", open_traced_session)
+    _replace(DiscordSender, "send", send_slowly)
 
 
 def _replace(owner: object, name: str, value: Any) -> None:

@@ -14,6 +14,7 @@ from tests.kill.stand_in import Seen
 if TYPE_CHECKING:
     from tests.kill.campaign import Campaign
 
+LONGER_THAN_ANY_PAUSE = 7 * 3_600.0
 BAN_SECONDS = 1.0
 """How long the stand-in's own ban lasts: it must be over when the daemon's pause of an hour is."""
 _MOODS: tuple[tuple[str, ...], ...] = (
@@ -57,14 +58,12 @@ class Trouble:
             return
         scope = self._await_pause(mood)
         for _ in range(campaign.dice.randint(2, 4)):
-            campaign.kill(campaign.dice.choice([Phase.COMMIT, None]))
+            campaign.kill(campaign.dice.choice([Phase.COMMIT, None]), in_pause=True)
             if campaign.dice.random() < 0.2:
                 campaign.reboot()
         campaign.populate()
         campaign.population.wait_for_leader(5.0)
         time.sleep(max(_QUIET_SECONDS, refused.at + BAN_SECONDS + 0.1 - time.monotonic()))
-        from tests.kill.campaign import LONGER_THAN_ANY_PAUSE  # noqa: PLC0415 - the two know each other
-
         until = campaign.population.sleep(LONGER_THAN_ANY_PAUSE)
         everybody = scope in {"*", "outage"}
         campaign.tally.pauses.append(Pause(mood[0], None if everybody else refused.key, refused.at, until))

@@ -16,6 +16,14 @@ from tests.kill.life import Birth, live
 
 DEATH_SECONDS = 10.0
 _POLL_SECONDS = 0.0002
+_PRELOADED = (
+    "tests.kill.life",
+    "inara_daemon.cli.main",
+    "inara_daemon.cli.run",
+    "inara_daemon.cli.sync",
+    "inara_daemon.store.migrations",
+)
+"""What every life imports."""
 
 
 class FailedError(Exception):
@@ -52,7 +60,7 @@ class Population:
     _context: ForkServerContext = field(default_factory=lambda: multiprocessing.get_context("forkserver"))
 
     def __post_init__(self) -> None:
-        self._context.set_forkserver_preload(["tests.kill.life"])
+        self._context.set_forkserver_preload(list(_PRELOADED))
 
     def bear(self, *verb: str) -> Life:
         """Start the program with these words."""

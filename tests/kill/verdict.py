@@ -6,6 +6,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from itertools import pairwise
 from typing import Any
 
 from inara_daemon.sandbox.world import World
@@ -31,7 +32,7 @@ _BREAKDOWNS = ("part_crashed", "tenant_crashed", "tenant_unusable", "tenant_stuc
 def gaps(arrivals: list[Seen]) -> list[float]:
     """Seconds between each request and the one before, by the stand-in's clock."""
     times = sorted(seen.at for seen in arrivals)
-    return [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    return [later - earlier for earlier, later in pairwise(times)]
 
 
 def complaints(ground: Ground, tally: Tally, violations: list[str]) -> list[str]:
@@ -51,7 +52,7 @@ def complaints(ground: Ground, tally: Tally, violations: list[str]) -> list[str]
 def _of_pace(arrivals: list[Seen]) -> Iterator[str]:
     close = [gap for gap in gaps(arrivals) if gap < INTERVAL]
     if close:
-        yield f"{len(close)} requests came too close, the closest {min(close):.4f} s after another: {INTERVAL:.4f} s is allowed"
+        yield f"{len(close)} requests came too close: {min(close):.4f} s after another, allowed are {INTERVAL:.4f} s"
     refused = Counter(seen.answer for seen in arrivals if seen.answer in {"too_much", "malformed"})
     if refused:
         yield f"Inara refused: {dict(refused)}"
@@ -61,7 +62,8 @@ def _of_pauses(arrivals: list[Seen], pauses: list[Pause]) -> Iterator[str]:
     for pause in pauses:
         early = [seen for seen in arrivals if pause.since < seen.at < pause.until and pause.key in {None, seen.key}]
         if early:
-            yield f"{len(early)} requests arrived in the pause after {pause.mood}, {early[0].at - pause.since:.2f} s after it began"
+            after = early[0].at - pause.since
+            yield f"{len(early)} requests arrived in a pause after {pause.mood}, {after:.2f} s after it began"
 
 
 def _of_rows(ground: Ground) -> Iterator[str]:
