@@ -94,6 +94,12 @@ class Desk:
         self._stopping = True
         self._changed.set()
 
+    def note_unwritable(self, error: Exception) -> None:
+        """Somebody could not write the state database: said once, until a grant shows that it is back."""
+        if not self._unwritable:
+            _log.error("state_unwritable", error=str(error), action="nothing is sent until it can be written again")
+        self._unwritable = True
+
     @property
     def requests(self) -> int:
         """Requests sent so far, by every engine of this state database."""
@@ -163,9 +169,7 @@ class Desk:
             await self._pauses.save()
             grant = await self._budget.grant()
         except Exception as error:  # noqa: BLE001 - whatever the store raises, nothing may be sent
-            if not self._unwritable:
-                _log.error("state_unwritable", error=str(error), action="nothing is sent until it can be written again")
-            self._unwritable = True
+            self.note_unwritable(error)
             await self._nap(_UNWRITABLE_NAP_SECONDS)
             return None
         if self._unwritable:
@@ -177,7 +181,7 @@ class Desk:
         try:
             await self._budget.settle(grant, sent=sent)
         except Exception as error:  # noqa: BLE001 - memory knows; the next grant needs a write that works
-            _log.warning("budget_unsettled", error=str(error))
+            self.note_unwritable(error)
 
     def _pick(self, grant: Grant) -> Batch | None:
         """Fill a batch for the key whose tenant is next in turn, a name of each tenant at a time."""

@@ -92,10 +92,10 @@ class Campaign:
     # --- Kills -----------------------------------------------------------------------------------------------------
 
     def populate(self) -> None:
-        """A daemon, half the time a second one, and something to do for them."""
+        """A daemon, mostly a second one, and something to do for them."""
         self.population.census()
         count = len(self.population.daemons())
-        wanted = 1 if self.dice.random() < 0.5 else 2
+        wanted = 1 if self.dice.random() < 0.3 else 2
         for _ in range(wanted - count):
             self.population.bear("run")
         if not self.ground.ask("SELECT 1 FROM run WHERE ended_at IS NULL LIMIT 1") and self.dice.random() < 0.5:

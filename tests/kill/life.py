@@ -38,7 +38,7 @@ from inara_daemon.store.state.lock import FileLock
 from tests.kill.board import Board, Exchange, Stage, Work
 
 UNCLEAN_EXIT = 99
-_STANDBY_SECONDS = 0.05
+_STANDBY_SECONDS = 0.02
 _NICENESS = 5
 """Less than the sandbox, which must see requests when they arrive, not when there is time."""
 _SLOW_START_SECONDS = 0.006
