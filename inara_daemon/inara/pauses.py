@@ -164,6 +164,8 @@ class Pauses:
 
     async def worked(self, fingerprint: str, batch_size: int) -> None:
         """A request with this key was answered well: widen its batches again, then forget the trouble."""
+        if EVERY_KEY in self._pauses and self._remaining(EVERY_KEY) == 0:
+            await self._forget(EVERY_KEY)  # it is over for good: the next boot must not begin it anew
         before = self._pauses.get(fingerprint)
         if before is None:
             return
@@ -171,7 +173,8 @@ class Pauses:
         if limit >= batch_size:
             await self._forget(fingerprint)
         else:
-            await self._keep(replace(before, level=0, batch_limit=limit, until=self._clock.boottime()))
+            over = replace(before, until=self._clock.boottime(), seconds=0.0)
+            await self._keep(replace(over, level=0, batch_limit=limit))
 
     async def lift_not_whitelisted(self) -> bool:
         """Ask again at once, as an operator says that something changed; True if something was lifted."""

@@ -1,4 +1,4 @@
-"""While the daemon's own database can't be written nothing is sent; that is said once, and it mends without a restart."""
+"""While the daemon's own database can't be written nothing is sent; that is said once, and needs no restart to mend."""
 
 from __future__ import annotations
 
@@ -78,8 +78,7 @@ async def running(stage: Stage, *program: str, under: Sequence[str] = ()) -> Asy
     try:
         yield daemon
     except TimeoutError:
-        print(*daemon.lines[-40:], sep="\n")
-        raise
+        raise AssertionError("\n".join(str(line) for line in daemon.lines[-40:])) from None
     finally:
         if process.returncode is None:
             process.kill()
