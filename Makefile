@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check bench clean
+.PHONY: demo test test-kill check bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.runtime
@@ -14,6 +14,9 @@ demo: $(VENV)/.runtime
 
 test: $(VENV)/.development
 	@$(BIN)/python -m pytest
+
+test-kill: $(VENV)/.development
+	@$(BIN)/python -m tests.kill
 
 check: $(VENV)/.development
 	@$(BIN)/ruff check .

@@ -91,11 +91,11 @@ class NightCost:
     def left_over(self) -> dict[str, int]:
         """How many names of each tenant wait for a later night, about; who is served completely is missing.
 
-        The desk serves tenants in turns: a key comes as often as its tenants fill batches, and each batch holds as
-        many names of each of its tenants, so small rosters are done first.
+        The desk serves tenants in turns, a batch each: a key comes as often as it has tenants, and small rosters are
+        done first.
         """
         wishes = {number: float(key.requests) for number, key in enumerate(self.keys) if key.requests}
-        turns = {number: self.pace.requests_for(len(self.keys[number].tenants)) for number in wishes}
+        turns = {number: len(self.keys[number].tenants) for number in wishes}
         left: dict[str, int] = {}
         for number, requests in _fair_shares(wishes, turns, self.pace.night_requests).items():
             key = self.keys[number]

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import structlog
 
-from inara_daemon.commander import Outcome, Rejected, Unanswered
+from inara_daemon.commander import Outcome, SetAside, Unanswered
 from inara_daemon.inara.budget import Budget, Grant
 from inara_daemon.inara.decision import LONGEST_RETRY_AFTER, Decision, Failure, Names, decide
 from inara_daemon.inara.line import NIGHT_SPENT, Batch, Line, Served, Stopped, Trouble
@@ -97,6 +97,12 @@ class Desk:
         self._stopping = True
         self._changed.set()
 
+    def note_unwritable(self, error: Exception) -> None:
+        """Somebody could not write the state database: said once, until a grant shows that it is back."""
+        if not self._unwritable:
+            _log.error("state_unwritable", error=str(error), action="nothing is sent until it can be written again")
+        self._unwritable = True
+
     @property
     def requests(self) -> int:
         """Requests sent so far, by every engine of this state database."""
@@ -171,9 +177,7 @@ class Desk:
             await self._pauses.save()
             grant = await self._budget.grant()
         except Exception as error:  # noqa: BLE001 - whatever the store raises, nothing may be sent
-            if not self._unwritable:
-                _log.error("state_unwritable", error=str(error), action="nothing is sent until it can be written again")
-            self._unwritable = True
+            self.note_unwritable(error)
             await self._nap(_UNWRITABLE_NAP_SECONDS)
             return None
         if self._unwritable:
@@ -185,7 +189,7 @@ class Desk:
         try:
             await self._budget.save()
         except Exception as error:  # noqa: BLE001 - memory knows; the next grant needs a write that works
-            _log.warning("budget_unsettled", error=str(error))
+            self.note_unwritable(error)
 
     def _pick(self, grant: Grant) -> Batch | None:
         """Fill a batch for the key whose tenant is next in turn."""
@@ -298,7 +302,7 @@ class Desk:
         """Say to the lines that were carried what happened to their names."""
         failure = decision.failure or Failure.OUTAGE
         if decision.names is Names.CULPRIT:
-            self._serve_all(batch, request, dict.fromkeys(batch.names, Rejected(text)))
+            self._serve_all(batch, request, dict.fromkeys(batch.names, SetAside(text)))
         elif decision.names is Names.BLOCKED:
             for line in self._lines.of_key(batch.fingerprint):
                 self._lines.close(line)

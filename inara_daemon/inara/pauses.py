@@ -173,6 +173,8 @@ class Pauses:
 
     async def worked(self, fingerprint: str, names: Collection[str], batch_size: int) -> None:
         """These names were answered well: clear them, widen the key's batches again, then forget the trouble."""
+        if EVERY_KEY in self._pauses and self._remaining(EVERY_KEY) == 0:
+            await self._forget(EVERY_KEY)  # it is over for good: the next boot must not begin it anew
         before = self._pauses.get(fingerprint)
         if before is None:
             return
@@ -181,8 +183,8 @@ class Pauses:
         if limit == batch_size and not left.names:
             await self._forget(fingerprint)
         else:
-            now = self._clock.boottime()
-            await self._keep(replace(before, level=0, batch_limit=limit, until=now, suspicion=left))
+            over = replace(before, until=self._clock.boottime(), seconds=0.0)
+            await self._keep(replace(over, level=0, batch_limit=limit, suspicion=left))
 
     async def lift_not_whitelisted(self) -> bool:
         """Ask again at once, as an operator says that something changed; True if something was lifted."""

@@ -1,11 +1,16 @@
-"""`python -m inara_daemon.sandbox`: both servers with the demo's world, for tests that kill other processes."""
+"""`python -m inara_daemon.sandbox`: both servers, for tests that kill other processes.
+
+The first line on standard output is a JSON object with the URLs; the last one holds the `violations` seen.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import json
+import random
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import asdict, dataclass
@@ -14,7 +19,8 @@ from typing import Any
 
 from inara_daemon.sandbox.discord import SandboxDiscord
 from inara_daemon.sandbox.inara import SandboxInara
-from inara_daemon.sandbox.world import demo_world
+from inara_daemon.sandbox.orders import UnknownOrderError, obey
+from inara_daemon.sandbox.world import World, demo_world, make_world
 
 Journal = Callable[[Any], None]
 
@@ -27,8 +33,16 @@ class Options:
     discord_port: int
     rate: float
     ban: float
+    latency: float
+    commanders: int
+    seed: int
+    orders: bool
     arrivals: Path | None
     messages: Path | None
+
+    def world(self) -> World:
+        """The demo's, or a made one."""
+        return make_world(self.commanders, self.seed) if self.commanders else demo_world()
 
 
 def main() -> None:
@@ -46,6 +60,12 @@ def _options() -> Options:
     parser.add_argument("--discord-port", type=int, default=0, metavar="N")
     parser.add_argument("--rate", type=float, default=2.0, metavar="R", help="requests a minute that Inara allows")
     parser.add_argument("--ban", type=float, default=3600.0, metavar="S", help="seconds that its ban lasts")
+    parser.add_argument("--latency", type=float, default=0.0, metavar="S", help="Inara's answers take 0 to S seconds")
+    parser.add_argument(
+        "--commanders", type=int, default=0, metavar="N", help="a made world of so many, not the demo's"
+    )
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the made world and of the latencies")
+    parser.add_argument("--orders", action="store_true", help="obey words on standard input: ban, http_503 ...")
     parser.add_argument("--arrivals", type=Path, metavar="FILE", help="append each request to Inara, as a JSON line")
     parser.add_argument("--messages", type=Path, metavar="FILE", help="append each message shown, as a JSON line")
     return Options(**vars(parser.parse_args()))
@@ -68,8 +88,15 @@ async def _serve(options: Options, arrivals: Journal | None, messages: Journal |
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    world = demo_world()
-    inara = SandboxInara(world, rate_per_minute=options.rate, ban_seconds=options.ban, on_arrival=arrivals)
+    world = options.world()
+    dice = random.Random(options.seed)  # noqa: S311 - repeatable latencies, no secret
+    inara = SandboxInara(
+        world,
+        rate_per_minute=options.rate,
+        ban_seconds=options.ban,
+        latency=(lambda: dice.uniform(0.0, options.latency)) if options.latency else None,
+        on_arrival=arrivals,
+    )
     discord = SandboxDiscord(on_message=messages)
     async with AsyncExitStack() as servers:
         inara_url = await inara.start(port=options.inara_port)
@@ -77,8 +104,28 @@ async def _serve(options: Options, arrivals: Journal | None, messages: Journal |
         discord_url = await discord.start(port=options.discord_port)
         servers.push_async_callback(discord.stop)
         webhooks = {squadron: discord.webhook(squadron) for squadron in world.rosters}
-        print(json.dumps({"inara": inara_url, "discord": discord_url, "webhooks": webhooks}), flush=True)  # noqa: T201
+        _say({"inara": inara_url, "discord": discord_url, "webhooks": webhooks})
+        obeying = asyncio.create_task(_obey_orders(inara)) if options.orders else None
         await stop.wait()
+        if obeying is not None:
+            obeying.cancel()
+    _say({"violations": {"inara": inara.violations, "discord": discord.violations}})
+
+
+async def _obey_orders(inara: SandboxInara) -> None:
+    """A word a line, for as long as standard input is open."""
+    orders = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+    while order := (await orders.readline()).decode().strip():
+        try:
+            obey(order, inara)
+        except UnknownOrderError as error:
+            print(error, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _say(what: dict[str, Any]) -> None:
+    print(json.dumps(what), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

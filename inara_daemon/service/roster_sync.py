@@ -15,7 +15,7 @@ from inara_daemon.store.state import roster as memory
 from inara_daemon.store.state.database import StateDatabase
 from inara_daemon.store.tenant_db import RosterWrite, TenantDatabase
 
-_LARGE = 5_000
+LARGE = 5_000
 """Names; sorting more of them would hold up the loop, and so every other tenant and the next token."""
 
 
@@ -37,7 +37,7 @@ class RosterSync:
                 newest[spelling.name] = max(spelling.event_id, newest.get(spelling.name, 0))
             self.alive()
         found = [Spelling(name, event_id) for name, event_id in newest.items()]
-        return await asyncio.to_thread(gather, found) if len(found) > _LARGE else gather(found)
+        return await asyncio.to_thread(gather, found) if len(found) > LARGE else gather(found)
 
     async def weigh_answers(
         self, served: Sequence[Served], roster: Roster, records: Mapping[str, Record]

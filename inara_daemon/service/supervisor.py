@@ -19,6 +19,8 @@ from inara_daemon.tenants import ReloadPlan, Tenant, Tenants
 
 RESTART_DELAYS = (1.0, 5.0, 30.0, 120.0, 300.0)
 """Seconds until a tenant's task that crashed is started again; the last one repeats."""
+STATE_DELAY = 5.0
+"""Seconds until a task that could not use the state database is started again: no fault of the tenant's."""
 STUCK_SECONDS = 180.0
 """A tenant's task without a sign of life for so long is stuck: no wait of its own is longer than a transaction."""
 _WATCH_SECONDS = 10.0
@@ -129,6 +131,7 @@ class Supervisor:
         part = f"tenant {item.tenant.id}"
         while not item.stopping.is_set():
             alive = self._services.progress.watch(part, patience=STUCK_SECONDS)
+            item.runner = None
             try:
                 item.live = TenantTask(self._services, item.tenant, item.fresh_reason, alive)
                 item.runner = asyncio.create_task(item.live.live(), name=part)
@@ -141,6 +144,11 @@ class Supervisor:
                 item.live = None
             if item.stopping.is_set():
                 return
+            if item.runner is not None and isinstance(problem, DatabaseError):
+                self._services.desk.note_unwritable(problem)  # a run waits for the tenant's own database by itself
+                item.trouble = str(problem)
+                await nap(item.stopping, STATE_DELAY)
+                continue
             await self._note_crash(item, problem)
             delay = RESTART_DELAYS[min(item.crashes, len(RESTART_DELAYS) - 1)]
             item.crashes += 1

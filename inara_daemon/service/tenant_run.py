@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -14,8 +15,8 @@ import structlog
 from inara_daemon.commander import Record
 from inara_daemon.inara.line import NIGHT_SPENT, Line, Notice, Served, Stopped, Trouble
 from inara_daemon.nap import nap
-from inara_daemon.roster_plan import Plan, Roster, newest_event, plan
-from inara_daemon.service.roster_sync import RosterSync
+from inara_daemon.roster_plan import Plan, Roster, newest_event, plan, plan_named
+from inara_daemon.service.roster_sync import LARGE, RosterSync
 from inara_daemon.service.run_report import RunEnd, end_run, tally
 from inara_daemon.service.services import Services
 from inara_daemon.store.errors import DatabaseError, DatabaseFailure
@@ -123,7 +124,7 @@ class TenantRun:
             self.records = await memory.records(connection, self.tenant.id)
         if self.run.only is None:
             await self._note_new_names()
-        names = self._plan()
+        names = await self._plan()
         _log.info("run_began", reason=self.run.reason.value, names=len(names.wanted), fillers=len(names.fillers))
         await self._save_tally()
         return names
@@ -144,16 +145,13 @@ class TenantRun:
         async with self.services.state.write() as connection:
             await memory.save_tenant(connection, self.tenant.id, cursor=newest)
 
-    def _plan(self) -> Plan:
-        if self.run.only is None:
-            return plan(self.roster, self.records, first_request=self.run.first_request, now=self.services.clock.now())
-        due = [
-            key
-            for key in self.run.only
-            if key in self.roster.spellings
-            and self.records.get(key, Record()).answered_request <= self.run.first_request
-        ]
-        return Plan(tuple(due), ())
+    async def _plan(self) -> Plan:
+        if self.run.only is not None:
+            return plan_named(self.run.only, self.roster, self.records, first_request=self.run.first_request)
+        decide = partial(
+            plan, self.roster, self.records, first_request=self.run.first_request, now=self.services.clock.now()
+        )
+        return await asyncio.to_thread(decide) if len(self.roster.spellings) > LARGE else decide()
 
     def _searches(self, keys: Collection[str]) -> dict[str, str]:
         return {key: self.roster.spellings[key][0].name.strip() for key in keys}
@@ -170,8 +168,9 @@ class TenantRun:
             self.fingerprint,
             self.run.first_request,
             last_request,
-            wanted=self._searches(names.wanted),
+            wanted=self._searches((*names.wanted, *names.alone)),
             fillers=self._searches(names.fillers),
+            alone=frozenset(names.alone),
         )
 
     async def _serve(self, line: Line) -> Ending:

@@ -239,7 +239,14 @@ _NAMES = (
 """The names in events behind `after` up to `end`, each with its newest event."""
 _NEWS = union_all(select(cast(null(), String), func.max(_event.c.id)), _NAMES)
 """The same, and beside NULL the highest id of all."""
-_END_OF_CHUNK = select(_event.c.id).where(_event.c.id > _after).order_by(_event.c.id).offset(bindparam("others", type_=Integer())).limit(1)
+_others = bindparam("others", type_=Integer())
+_END_OF_CHUNK = select(_event.c.id).where(_event.c.id > _after).order_by(_event.c.id).offset(_others).limit(1)
+    select(_event.c.id)
+    .where(_event.c.id > _after)
+    .order_by(_event.c.id)
+    .offset(bindparam("others", type_=Integer()))
+    .limit(1)
+)
 
 _UPDATE = (
     update(_cmdr)

@@ -64,6 +64,32 @@ def test_a_pause_survives_a_restart_and_a_boot_begins_it_anew() -> None:
     assert started(world, store).wait_seconds("k") == pytest.approx(HOUR)
 
 
+def test_a_pause_that_was_followed_by_a_good_answer_does_not_come_back_with_the_next_boot() -> None:
+    world, store = World(), Store()
+    pauses = started(world, store)
+    run(pauses.limited("too much", None))
+    run(pauses.unknown_refusal("k", "?", 30))
+    world.time += 2 * HOUR
+    run(pauses.worked("k", ["n"], 30))
+    world.boots += 1
+    world.booted_at = world.time
+    assert started(world, store).wait_seconds("k") == 0
+    assert started(world, store).batch_limit("k") is None
+
+
+def test_a_batch_that_is_still_small_keeps_its_size_and_no_pause_over_a_boot() -> None:
+    world, store = World(), Store()
+    pauses = started(world, store)
+    for batch in (30, 15, 7):
+        run(pauses.unknown_refusal("k", "?", batch))
+    world.time += 7 * HOUR
+    run(pauses.worked("k", ["n"], 30))
+    world.boots += 1
+    world.booted_at = world.time
+    assert started(world, store).wait_seconds("k") == 0
+    assert started(world, store).batch_limit("k") == 6
+
+
 def test_a_second_limit_counts_from_its_own_time() -> None:
     world = World()
     pauses = started(world, Store())
