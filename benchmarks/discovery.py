@@ -60,15 +60,12 @@ async def _look(path: Path, new: int) -> _Look:
     product: list[float] = []
     bare: list[float] = []
     end = time.perf_counter() + _MOST_SECONDS
-    try:
-        await database.spellings_since(highest - new)  # the first one compiles statements and warms the cache
-        while len(product) < _MOST_ROUNDS and (not product or time.perf_counter() < end):
-            began = time.perf_counter()
-            await database.spellings_since(highest - new)
-            product.append(1e3 * (time.perf_counter() - began))
-            bare.append(_highest(path)[1])
-    finally:
-        await database.close()
+    await database.spellings_since(highest - new)  # the first one compiles statements and warms the cache
+    while len(product) < _MOST_ROUNDS and (not product or time.perf_counter() < end):
+        began = time.perf_counter()
+        await database.spellings_since(highest - new)
+        product.append(1e3 * (time.perf_counter() - began))
+        bare.append(_highest(path)[1])
     return _Look(statistics.median(product), statistics.median(bare))
 
 

@@ -80,14 +80,11 @@ async def _write(path: Path) -> list[float]:
 
 async def _read_over_and_over(path: Path, enough: asyncio.Event) -> None:
     database = TenantDatabase(Secret(f"sqlite:///{path}"), Path("/"))
-    try:
-        while not enough.is_set():
-            with suppress(DatabaseError):  # without WAL the writer may keep a reader out: then it begins anew
-                async for _ in database.spellings():
-                    if enough.is_set():
-                        break
-    finally:
-        await database.close()
+    while not enough.is_set():
+        with suppress(DatabaseError):  # without WAL the writer may keep a reader out: then it begins anew
+            async for _ in database.spellings():
+                if enough.is_set():
+                    break
 
 
 def _quantile(values: list[float], quantile: float) -> float:

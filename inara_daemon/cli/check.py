@@ -23,10 +23,8 @@ from inara_daemon.store.state import roster as memory
 from inara_daemon.store.state.database import StateDatabase
 from inara_daemon.store.state.requests import RequestKind
 from inara_daemon.store.tenant_db import TenantDatabase
+from inara_daemon.store.tenant_engines import TenantEngines
 from inara_daemon.tenants import Tenant, Tenants, masked
-
-_AT_ONCE = 8
-"""Databases checked at the same time."""
 
 
 @dataclass(slots=True)
@@ -45,8 +43,8 @@ async def check_everything(place: Place, *, online: bool, quiet: bool) -> int:
     settings = place.settings()
     tenants = read_tenants(settings)
     records = await _remembered(place, settings, tenants)
-    turns = asyncio.Semaphore(_AT_ONCE)
-    look = [_look(tenant, settings, records, turns, read_names=not quiet) for tenant in tenants.tenants]
+    engines = TenantEngines()
+    look = [_look(tenant, settings, records, engines, read_names=not quiet) for tenant in tenants.tenants]
     findings = await asyncio.gather(*look)
     troubles = [f"tenant {finding.tenant.id}: {finding.problem}" for finding in findings if finding.problem]
     remarks = [*settings.warnings, *tenants.warnings]
@@ -86,26 +84,19 @@ async def _look(
     tenant: Tenant,
     settings: Settings,
     records: Mapping[str, Mapping[str, Record]],
-    turns: asyncio.Semaphore,
+    engines: TenantEngines,
     *,
     read_names: bool,
 ) -> _Finding:
     finding = _Finding(tenant, records=records.get(tenant.id, {}))
-    async with turns:
-        try:
-            database = TenantDatabase(tenant.db_uri, settings.db_root)
-        except DatabaseError as error:
-            finding.problem = str(error)
-            return finding
-        try:
-            finding.identity = database.identity
-            await database.check()
-            if read_names:
-                finding.roster = gather([spelling async for chunk in database.spellings() for spelling in chunk])
-        except DatabaseError as error:
-            finding.problem = str(error)
-        finally:
-            await database.close()
+    try:
+        database = TenantDatabase(tenant.db_uri, settings.db_root, engines)
+        finding.identity = database.identity
+        await database.check()
+        if read_names:
+            finding.roster = gather([spelling async for chunk in database.spellings() for spelling in chunk])
+    except DatabaseError as error:
+        finding.problem = str(error)
     return finding
 
 

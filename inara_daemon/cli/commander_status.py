@@ -122,14 +122,9 @@ class CommanderStatus:
         """The commanders in the tenant's events, or why they can't be read."""
         try:
             database = TenantDatabase(tenant.db_uri, self.house.settings.db_root)
-        except DatabaseError as error:
-            return None, str(error)
-        try:
             return gather([spelling async for chunk in database.spellings() for spelling in chunk]), None
         except DatabaseError as error:
             return None, str(error)
-        finally:
-            await database.close()
 
     def _print(self, look: _Look, seen: _Sighting, name: str, pace: Pace) -> None:
         record, newest = seen.record, max((spelling.event_id for spelling in seen.spellings), default=0)

@@ -282,6 +282,7 @@ class Desk:
 
     async def _hold(self, batch: Batch, decision: Decision, refusal: Refusal) -> None:
         """Pause what the refusal concerns."""
+        pausing: Awaitable[object]
         if decision.failure is Failure.LIMITED:
             pausing = self._pauses.limited(refusal.text, refusal.retry_after)
         elif decision.failure is Failure.NOT_WHITELISTED:
@@ -289,14 +290,19 @@ class Desk:
         elif decision.failure is Failure.BAD_KEY:
             pausing = self._pauses.bad_key(batch.fingerprint, refusal.text)
         else:
-            suspicion = self._pauses.suspicion(batch.fingerprint)
-            convicts = decision.names is Names.CULPRIT
-            after = suspicion.settled(next(iter(batch.names))) if convicts else suspicion.refused(batch.names)
-            pausing = self._pauses.unknown_refusal(
-                batch.fingerprint, refusal.text, after, len(batch.names), refusal.retry_after
-            )
+            pausing = self._suspect(batch, decision, refusal)
         _log.error("request_refused", failure=decision.failure, key=batch.fingerprint, error=refusal.text)
         await self._remember(pausing)
+
+    def _suspect(self, batch: Batch, decision: Decision, refusal: Refusal) -> Awaitable[object]:
+        """Pause the key, and narrow down who of the batch may be the reason."""
+        suspicion = self._pauses.suspicion(batch.fingerprint)
+        if decision.names is Names.CULPRIT:
+            after, size = suspicion.settled(next(iter(batch.names))), None
+        else:
+            after = suspicion.refused(batch.names)
+            size = None if suspicion.others_worked else len(batch.names)
+        return self._pauses.unknown_refusal(batch.fingerprint, refusal.text, after, size, refusal.retry_after)
 
     def _tell(self, batch: Batch, request: int, decision: Decision, text: str) -> None:
         """Say to the lines that were carried what happened to their names."""

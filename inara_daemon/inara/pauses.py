@@ -161,15 +161,19 @@ class Pauses:
         return await self._hold(fingerprint, PauseReason.BAD_KEY, text, None)
 
     async def unknown_refusal(
-        self, fingerprint: str, text: str, suspicion: Suspicion, batch: int, retry_after: float | None = None
+        self, fingerprint: str, text: str, suspicion: Suspicion, batch: int | None, retry_after: float | None = None
     ) -> Pause:
-        """A refusal that nobody can explain: hold the key, longer each time, and halve the next batch."""
+        """A refusal that nobody can explain: hold the key, longer each time, and halve the next batch.
+
+        `batch` is how many names were refused; None: a name is known to be the reason, and no size.
+        """
         before = self._pauses.get(fingerprint)
         level = before.level + 1 if before is not None else 1
         ours = min(UNKNOWN_SECONDS * 2 ** min(level - 1, 10), LONGEST_UNKNOWN_SECONDS)
         seconds = max(ours, min(retry_after or 0.0, LONGEST_LIMITED_SECONDS))
         pause = self._pause(fingerprint, PauseReason.UNKNOWN_REFUSAL, text, seconds)
-        return await self._keep(replace(pause, level=level, batch_limit=max(batch // 2, 1), suspicion=suspicion))
+        limit = max(batch // 2, 1) if batch is not None else before.batch_limit if before is not None else None
+        return await self._keep(replace(pause, level=level, batch_limit=limit, suspicion=suspicion))
 
     async def worked(self, fingerprint: str, names: Collection[str], batch_size: int) -> None:
         """These names were answered well: clear them, widen the key's batches again, then forget the trouble."""

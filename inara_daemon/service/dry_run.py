@@ -43,7 +43,7 @@ class DryRun:
         `names`, `answered`, `changes`, `not_found`, `ambiguous`, `set_aside`, `problems`.
         """
         try:
-            database = TenantDatabase(self.tenant.db_uri, self.services.settings.db_root, self.services.gates)
+            database = TenantDatabase(self.tenant.db_uri, self.services.settings.db_root, self.services.engines)
         except DatabaseError as error:
             return self._result([str(error)])
         sync = RosterSync(self.tenant.id, self.services.state, database, self.services.clock)
@@ -51,8 +51,6 @@ class DryRun:
             return await self._work(sync)
         except DatabaseError as error:
             return self._result([str(error)])
-        finally:
-            await database.close()
 
     async def _work(self, sync: RosterSync) -> Mapping[str, Any]:
         with self.services.desk.reading():

@@ -12,9 +12,10 @@ from inara_daemon.inara.desk import Desk
 from inara_daemon.inara.pauses import Pauses
 from inara_daemon.service.logbook import Logbook, Redactor
 from inara_daemon.service.progress import Progress
+from inara_daemon.service.turns import Turns
 from inara_daemon.settings import Settings
 from inara_daemon.store.state.database import StateDatabase
-from inara_daemon.store.transactions import Gates
+from inara_daemon.store.tenant_engines import TenantEngines
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class Services:
     logbook: Logbook
     redactor: Redactor
     wake_outbox: Callable[[], None]
-    gates: Gates = field(default_factory=Gates)
-    """How many tenants' transactions go on at once."""
+    engines: TenantEngines = field(default_factory=TenantEngines)
+    preparing: Turns = field(default_factory=Turns)
+    """Few runs prepare at the same time, so that the first are soon ready; a slow one gives its turn away."""
     database_turns: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     """One run at a time in each tenant database, even when two tenants share one."""

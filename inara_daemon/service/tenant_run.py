@@ -110,7 +110,8 @@ class TenantRun:
 
     async def _work(self) -> Ending:
         with self.services.desk.reading():
-            names = await self._prepare()
+            async with self.services.preparing.turn(begun=True):
+                names = await self._prepare()
             self._line = line = self._new_line(names)
             standing_in_line = self.services.desk.line(line)
         with standing_in_line:
@@ -122,11 +123,12 @@ class TenantRun:
         self.roster = await self._read()
         async with self.services.state.read() as connection:
             self.records = await memory.records(connection, self.tenant.id)
+        names = await self._plan()
         if self.run.only is None:
             await self._note_new_names()
-        names = await self._plan()
+        else:
+            await self._save_tally()
         _log.info("run_began", reason=self.run.reason.value, names=len(names.wanted), fillers=len(names.fillers))
-        await self._save_tally()
         return names
 
     async def _read(self) -> Roster:
@@ -137,13 +139,14 @@ class TenantRun:
 
     async def _note_new_names(self) -> None:
         """Whom this run does not reach waits for the next one, and is no discovery in between."""
+        counts = self._count()
         new = sorted(self.roster.spellings.keys() - self.records.keys())
-        for start in range(0, len(new), _NAMES_A_TRANSACTION):
+        newest = max((newest_event(spellings) for spellings in self.roster.spellings.values()), default=0)
+        for start in range(0, max(len(new), 1), _NAMES_A_TRANSACTION):
             async with self.services.state.write() as connection:
                 await memory.note_names(connection, self.tenant.id, new[start : start + _NAMES_A_TRANSACTION])
-        newest = max((newest_event(spellings) for spellings in self.roster.spellings.values()), default=0)
-        async with self.services.state.write() as connection:
-            await memory.save_tenant(connection, self.tenant.id, cursor=newest)
+                await memory.save_tenant(connection, self.tenant.id, cursor=newest)
+                await runs.save_tally(connection, self.run.id, counts)
 
     async def _plan(self) -> Plan:
         if self.run.only is not None:

@@ -81,7 +81,7 @@ class TenantTask:
 
     def __post_init__(self) -> None:
         self.timetable = Timetable(self.tenant.schedule)
-        self._database = TenantDatabase(self.tenant.db_uri, self.services.settings.db_root, self.services.gates)
+        self._database = TenantDatabase(self.tenant.db_uri, self.services.settings.db_root, self.services.engines)
         self._news = Discovery(self.tenant.id, self.services.state, self._database)
 
     def stop(self) -> None:
@@ -109,23 +109,20 @@ class TenantTask:
     async def live(self) -> None:
         """Run whenever there is a reason to, until stopped."""
         with structlog.contextvars.bound_contextvars(tenant=self.tenant.id):
-            try:
-                with self.services.desk.reading():  # from the start, or a neighbour's first batch leaves half empty
+            with self.services.desk.reading():  # from the start, or a neighbour's first batch leaves half empty
+                async with self.services.preparing.turn():
                     left_open = await self._begin()
-                if left_open is not None:
-                    await self._execute(left_open)
-                while not self._stopping:
-                    self.alive()
-                    self._changed.clear()
-                    wanted = await self._next_wanted()
-                    if wanted is None:
-                        await nap(
-                            self._changed, min(_NAP_SECONDS, self._discover_at - asyncio.get_running_loop().time())
-                        )
-                    else:
-                        await self._run(wanted)
-            finally:
-                await self._database.close()
+            if left_open is not None:
+                await self._execute(left_open)
+            while not self._stopping:
+                self.alive()
+                self._changed.clear()
+                wanted = await self._next_wanted()
+                if wanted is None:
+                    until_discovery = self._discover_at - asyncio.get_running_loop().time()
+                    await nap(self._changed, min(_NAP_SECONDS, max(until_discovery, _SHORTEST_NAP_SECONDS)))
+                else:
+                    await self._run(wanted)
 
     async def _begin(self) -> Run | None:
         """Take up the tenant's memory; returns the run that an engine before left open."""
@@ -213,7 +210,8 @@ class TenantTask:
             if not has_turn:
                 return  # whoever asked asks the successor
             with self.services.desk.reading():
-                run = await self._open_run(wanted)
+                async with self.services.preparing.turn():
+                    run = await self._open_run(wanted)
             if wanted.request is not None:
                 self._serving.append(wanted.request)
             await self._execute_in_turn(run)

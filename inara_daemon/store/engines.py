@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -23,6 +25,14 @@ BUSY_SECONDS = 0.25
 STATEMENT_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
 
+_POOLED: Mapping[str, Any] = {
+    "poolclass": AsyncAdaptedQueuePool,
+    "pool_size": 2,
+    "pool_timeout": STATEMENT_SECONDS,
+    "pool_recycle": 300,
+}
+_UNPOOLED: Mapping[str, Any] = {"poolclass": NullPool, "pool_reset_on_return": None}  # closing ends whatever was begun
+_file: ContextVar[str] = ContextVar("file")
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _LIBPQ_ARGUMENTS_WITHOUT_EFFECT = frozenset(
     {
@@ -100,11 +110,7 @@ def open_engine(url: URL, *, create: bool = False, pooled: bool = False) -> Asyn
     `pooled` keeps up to two connections open; without it each transaction opens and closes its own, so that an
     idle tenant costs neither a thread nor a file descriptor.
     """
-    pool: dict[str, Any] = (
-        {"poolclass": AsyncAdaptedQueuePool, "pool_size": 2, "pool_timeout": STATEMENT_SECONDS, "pool_recycle": 300}
-        if pooled
-        else {"poolclass": NullPool, "pool_reset_on_return": None}  # closing a connection ends whatever it was at
-    )
+    pool = _POOLED if pooled else _UNPOOLED
     if url.drivername.startswith("sqlite"):
         return _open_sqlite(url, create=create, pool=pool)
     query, arguments = _asyncpg_arguments(url.query)
@@ -114,6 +120,35 @@ def open_engine(url: URL, *, create: bool = False, pooled: bool = False) -> Asyn
         )
     except (SQLAlchemyError, ValueError) as error:
         raise DatabaseError(DatabaseFailure.BAD_URL, "the URL's host or port can't be read") from error
+
+
+def open_files_engine() -> AsyncEngine:
+    """One engine for any number of SQLite files: statements are compiled, and their memory taken, only once.
+
+    `for_file` makes it one of a certain file.
+    """
+    engine = _open_sqlite(URL.create("sqlite+aiosqlite", database="any"), create=False, pool=_UNPOOLED)
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def choose_file(_dialect: object, _record: object, arguments: list[str], _parameters: object) -> None:
+        arguments[0] = f"file:{quote(_file.get())}?mode=rw"
+
+    return engine
+
+
+def for_file(engine: AsyncEngine, url: URL) -> AsyncEngine:
+    """The engine for files, as one of this file."""
+    return engine.execution_options(file=str(url.database))
+
+
+@contextmanager
+def chosen_file(engine: AsyncEngine) -> Iterator[None]:
+    """Within the block new connections are to this engine's own file, if it is one of many."""
+    token = _file.set(engine.get_execution_options().get("file", ""))
+    try:
+        yield
+    finally:
+        _file.reset(token)
 
 
 def _open_sqlite(url: URL, *, create: bool, pool: Mapping[str, Any]) -> AsyncEngine:
@@ -212,5 +247,5 @@ def describe_engine(engine: AsyncEngine) -> str:
     """Where an engine's database is, for people; never the password."""
     url = engine.url
     if url.drivername.startswith("sqlite"):
-        return unquote(str(url.database).removeprefix("file:"))
+        return engine.get_execution_options().get("file") or unquote(str(url.database).removeprefix("file:"))
     return describe(url)

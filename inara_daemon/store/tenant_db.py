@@ -28,14 +28,15 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from inara_daemon.commander import Snapshot
 from inara_daemon.roster_plan import Spelling
 from inara_daemon.roster_row import COLUMNS, RosterRow, snapshot_of
 from inara_daemon.settings import Secret
-from inara_daemon.store.engines import identity, open_engine, resolve_url
-from inara_daemon.store.transactions import Gates, read_transaction, write_transaction
+from inara_daemon.store.engines import identity, resolve_url
+from inara_daemon.store.tenant_engines import TenantEngines
+from inara_daemon.store.transactions import read_transaction, write_transaction
 
 EVENT_CHUNK = 20_000
 """Events read in one short transaction: a long read would keep the backend's WAL from shrinking."""
@@ -82,15 +83,12 @@ class TenantDatabase:
     DatabaseError.
     """
 
-    def __init__(self, uri: Secret, root: Path, gates: Gates | None = None) -> None:
+    def __init__(self, uri: Secret, root: Path, engines: TenantEngines | None = None) -> None:
         url = resolve_url(uri, root)
-        self._engine: AsyncEngine = open_engine(url)
-        self._gate = (gates or Gates()).gate(url)
+        engines = engines or TenantEngines()
+        self._engine = engines.engine(url)
+        self._gate = engines.gate(url)
         self.identity = identity(url)
-
-    async def close(self) -> None:
-        """Let go of everything that is still open."""
-        await self._engine.dispose()
 
     async def check(self) -> None:
         """Raise unless the database answers, holds both tables and lets us write."""
@@ -241,12 +239,6 @@ _NEWS = union_all(select(cast(null(), String), func.max(_event.c.id)), _NAMES)
 """The same, and beside NULL the highest id of all."""
 _others = bindparam("others", type_=Integer())
 _END_OF_CHUNK = select(_event.c.id).where(_event.c.id > _after).order_by(_event.c.id).offset(_others).limit(1)
-    select(_event.c.id)
-    .where(_event.c.id > _after)
-    .order_by(_event.c.id)
-    .offset(bindparam("others", type_=Integer()))
-    .limit(1)
-)
 
 _UPDATE = (
     update(_cmdr)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,32 +12,14 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from inara_daemon.store.engines import describe_engine, server
+from inara_daemon.store.engines import chosen_file, describe_engine
 from inara_daemon.store.errors import DatabaseError, DatabaseFailure, explain
 
 LOCKED_SECONDS = 30.0
 """For how long a locked SQLite file is tried again on the loop."""
 TRANSACTION_SECONDS = 45.0
 """The deadline of one whole transaction."""
-FILES_AT_ONCE = 24
-"""SQLite files open at the same time; each takes a thread and up to three file descriptors."""
-CONNECTIONS_A_SERVER = 8
-"""Connections to one PostgreSQL server at the same time, whichever tenants' databases it holds."""
 _LOCKED_NAP_SECONDS = 0.1
-
-
-class Gates:
-    """How many tenants' transactions this process has under way: over all SQLite files, and on each server."""
-
-    def __init__(self) -> None:
-        self._files = asyncio.Semaphore(FILES_AT_ONCE)
-        self._servers: defaultdict[str, asyncio.Semaphore] = defaultdict(
-            lambda: asyncio.Semaphore(CONNECTIONS_A_SERVER)
-        )
-
-    def gate(self, url: URL) -> asyncio.Semaphore:
-        """What a transaction on this database has to pass: a server that is away holds up nobody else's tenants."""
-        return self._files if url.drivername.startswith("sqlite") else self._servers[server(url)]
 
 
 @asynccontextmanager
@@ -122,7 +103,8 @@ async def _begin(engine: AsyncEngine, *, writes: bool) -> AsyncConnection:
 
 async def _connect(engine: AsyncEngine) -> AsyncConnection:
     try:
-        return await engine.connect()
+        with chosen_file(engine):
+            return await engine.connect()
     except (SQLAlchemyError, OSError, sqlite3.Error):
         raise
     except Exception as error:  # SQLAlchemy 2.0 lets asyncpg's own exceptions through while it connects

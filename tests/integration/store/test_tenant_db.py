@@ -89,7 +89,6 @@ async def tenant(url: str) -> AsyncIterator[Tenant]:
         for statement in TABLES.split(";"):
             await opened.do(statement)
     yield opened
-    await opened.database.close()
     await backend.dispose()
 
 

@@ -44,7 +44,6 @@ async def failure(url: str, use: _Use = TenantDatabase.check, *, root: Path = Pa
     database = TenantDatabase(Secret(url), root)
     with pytest.raises(DatabaseError) as caught:
         await use(database)
-    await database.close()
     assert "canary" not in "".join(traceback.format_exception(caught.value))
     return caught.value.failure, str(caught.value)
 

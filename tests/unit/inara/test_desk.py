@@ -275,7 +275,10 @@ class Poisoned:
 async def test_failures_one_poisonous_name_costs_a_logarithm_of_requests_and_nobody_elses_answer(
     culprit: str, *, restarts: bool
 ) -> None:
-    """90 names are 3 requests; one refused, then 4 for the other 60 (the first of them is halved), then the search."""
+    """Of 90 names 30 are refused, then the others cost 3 requests, as the first of them is halved.
+
+    Each halving costs one request, and one more for those whom it clears.
+    """
     poisoned = Poisoned(culprit)
     inara = Inara(poisoned)
     async with counter(inara) as first:
@@ -297,7 +300,8 @@ async def test_failures_one_poisonous_name_costs_a_logarithm_of_requests_and_nob
     assert set(answers.values()) == {NotFound()}
     assert len(answers) == 89
     asked = [names for _, key, names in inara.requests if key == "k"]
-    assert len(asked) <= 1 + 4 + math.ceil(math.log2(30)) + 1
+    assert len(asked) <= 1 + 3 + 2 * math.ceil(math.log2(30)) + 1
+    assert len(poisoned.refused) <= 1 + math.ceil(math.log2(30)) + 1
     assert poisoned.refused[-1] == (culprit,)
 
 

@@ -68,7 +68,7 @@ def test_a_pause_that_was_followed_by_a_good_answer_does_not_come_back_with_the_
     world, store = World(), Store()
     pauses = started(world, store)
     run(pauses.limited("too much", None))
-    run(pauses.unknown_refusal("k", "?", 30))
+    run(pauses.unknown_refusal("k", "?", NO_SUSPICION, 30))
     world.time += 2 * HOUR
     run(pauses.worked("k", ["n"], 30))
     world.boots += 1
@@ -81,7 +81,7 @@ def test_a_batch_that_is_still_small_keeps_its_size_and_no_pause_over_a_boot() -
     world, store = World(), Store()
     pauses = started(world, store)
     for batch in (30, 15, 7):
-        run(pauses.unknown_refusal("k", "?", batch))
+        run(pauses.unknown_refusal("k", "?", NO_SUSPICION, batch))
     world.time += 7 * HOUR
     run(pauses.worked("k", ["n"], 30))
     world.boots += 1
