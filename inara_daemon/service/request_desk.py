@@ -25,7 +25,8 @@ from inara_daemon.store.state.requests import Request, RequestKind, RequestTable
 from inara_daemon.tenants import Tenant
 
 POLL_SECONDS = 0.5
-IDLE_POLL_SECONDS = 1.0
+LOOK_SECONDS = 10.0
+"""How often to look although nothing seems to have been written: a file's time is not fine enough to trust it alone."""
 OWN_PROFILE = ""
 """The name that asks for the profile of the key's owner: the cheapest way to try a key."""
 
@@ -57,19 +58,25 @@ class RequestDesk:
         """Look for requests until stopped."""
         table = RequestTable(self.services.state)
         failing = False
+        seen, look_at = object(), 0.0
         while not self._stopping.is_set():
-            try:
-                for request in await table.unfinished():
-                    if request.id not in self._tasks and duty_for(request.kind) <= self.duty:
-                        name = f"request {request.id}"
-                        self._tasks[request.id] = asyncio.create_task(self._serve(table, request), name=name)
-                failing = False
-            except DatabaseError as error:
-                if not failing:
-                    _log.warning("requests_unreadable", error=str(error))
-                failing = True
-            self._tasks = {number: task for number, task in self._tasks.items() if not task.done()}
-            await nap(self._stopping, IDLE_POLL_SECONDS)
+            stamp, now = self.services.state.stamp(), asyncio.get_running_loop().time()
+            if stamp != seen or now >= look_at:
+                try:
+                    await self._take(table)
+                    failing, seen, look_at = False, stamp, now + LOOK_SECONDS
+                except DatabaseError as error:
+                    if not failing:
+                        _log.warning("requests_unreadable", error=str(error))
+                    failing = True
+            await nap(self._stopping, POLL_SECONDS)
+
+    async def _take(self, table: RequestTable) -> None:
+        self._tasks = {number: task for number, task in self._tasks.items() if not task.done()}
+        for request in await table.unfinished():
+            if request.id not in self._tasks and duty_for(request.kind) <= self.duty:
+                name = f"request {request.id}"
+                self._tasks[request.id] = asyncio.create_task(self._serve(table, request), name=name)
 
     async def stop(self) -> None:
         """Leave what is unfinished to the next engine; nothing is cancelled amid a transaction."""

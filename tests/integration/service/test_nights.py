@@ -28,7 +28,7 @@ MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
 @pytest.fixture(autouse=True)
 def _rare_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Days pass sooner when whoever waits looks around once a minute only."""
-    monkeypatch.setattr(request_desk, "IDLE_POLL_SECONDS", MINUTE)
+    monkeypatch.setattr(request_desk, "POLL_SECONDS", MINUTE)
     monkeypatch.setattr(desk, "_LONGEST_NAP_SECONDS", MINUTE)
     monkeypatch.setattr(outbox, "_NAP_SECONDS", MINUTE)
     monkeypatch.setattr(supervisor, "_WATCH_SECONDS", MINUTE)
