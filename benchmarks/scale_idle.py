@@ -44,7 +44,7 @@ async def measure(folder: Path) -> list[Figure]:
     ]
     rested = night if night.complete else await first_night(folder, TENANTS, _FEW)
     note = "" if rested is night else f"{rested.each} commanders a tenant"
-    still = await _idle(folder, rested, _IDLE_SECONDS, discover_minutes=15)
+    still = await _idle(folder, rested, _IDLE_SECONDS, discover_minutes=0)
     looking = await _idle(folder, rested, _LOOKING_SECONDS, discover_minutes=1)
     look = max(looking.cpu - still.cpu, 0.0) * _LOOKING_SECONDS / (_LOOKS * TENANTS)
     whole = still.cpu + look * TENANTS / _DISCOVER_SECONDS

@@ -48,7 +48,8 @@ class Line:
     """The names that one run of one tenant waits for, by lookup key, each with the spelling to search.
 
     `since`: only answers of later requests count. `last_request`: the number of the last request that may be spent on
-    this line; None: no limit. `alone`: those of the wanted who are known to spoil a batch.
+    this line; None: no limit. `alone`: those of the wanted who are known to spoil a batch. `urgent`: somebody waits for
+    it, so it has its first turn at once; its further turns come like everybody's.
     """
 
     tenant_id: str
@@ -59,6 +60,7 @@ class Line:
     wanted: dict[str, str] = field(default_factory=dict)
     fillers: dict[str, str] = field(default_factory=dict)
     alone: frozenset[str] = frozenset()
+    urgent: bool = False
     in_flight: bool = False
     _notices: deque[Notice] = field(default_factory=deque)
     _news: asyncio.Event = field(default_factory=asyncio.Event)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
 
@@ -19,8 +19,8 @@ class Lines:
     """
 
     def __init__(self) -> None:
-        self._turns: dict[Line, None] = {}
-        self._by_key: defaultdict[str, dict[Line, None]] = defaultdict(dict)
+        self._turns: OrderedDict[Line, None] = OrderedDict()
+        self._by_key: defaultdict[str, OrderedDict[Line, None]] = defaultdict(OrderedDict)
         self._by_name: dict[tuple[str, str], tuple[Line, ...]] = {}
 
     def __iter__(self) -> Iterator[Line]:
@@ -28,9 +28,10 @@ class Lines:
         return iter(self._turns)
 
     def add(self, line: Line) -> None:
-        """Let a line stand at the end of the queue."""
-        self._turns[line] = None
-        self._by_key[line.fingerprint][line] = None
+        """Let a line stand at the end of the queue, or before everybody if it is urgent."""
+        for queue in (self._turns, self._by_key[line.fingerprint]):
+            queue[line] = None
+            queue.move_to_end(line, last=not line.urgent)
         alone = (line,)
         for name in chain(line.wanted, line.fillers):
             others = self._by_name.get((line.fingerprint, name))
@@ -117,7 +118,7 @@ class Lines:
         leader = batch.leader
         if leader in self._turns:
             for queue in (self._turns, self._by_key[leader.fingerprint]):
-                queue[leader] = queue.pop(leader)
+                queue.move_to_end(leader)
 
 
 def _take(

@@ -69,6 +69,7 @@ class DryRun:
                 self.services.desk.requests,
                 wanted={name: searches[name] for name in asked.wanted},
                 fillers={name: searches[name] for name in asked.fillers},
+                urgent=True,
             )
             standing_in_line = self.services.desk.line(line)
         with standing_in_line:

@@ -214,7 +214,8 @@ class RequestDesk:
             return [pause.reason, "Inara refused it" if refused else "not tried, as requests are paused"]
         since = self.services.desk.requests
         wanted = {OWN_PROFILE: OWN_PROFILE}
-        line = Line(tenant.id, tenant.inara_api_key, fingerprint, since, wanted=wanted, alone=frozenset(wanted))
+        key = tenant.inara_api_key
+        line = Line(tenant.id, key, fingerprint, since, wanted=wanted, alone=frozenset(wanted), urgent=True)
         with self.services.desk.line(line):
             while True:
                 heard = line.heard()

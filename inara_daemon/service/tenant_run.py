@@ -174,6 +174,7 @@ class TenantRun:
             wanted=self._searches((*names.wanted, *names.alone)),
             fillers=self._searches(names.fillers),
             alone=frozenset(names.alone),
+            urgent=self.run.reason not in _SCHEDULED,
         )
 
     async def _serve(self, line: Line) -> Ending:

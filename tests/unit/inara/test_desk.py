@@ -148,6 +148,32 @@ async def test_isolation_a_small_tenant_is_not_kept_waiting_by_a_large_one() -> 
         assert order[0] == "small after 2"
 
 
+async def test_who_is_newly_found_has_the_next_request_however_many_wait() -> None:
+    async with counter(Inara()) as at:
+        waiting = [
+            asyncio.create_task(at.stand(line(f"t{number}", numbered(f"t{number} ", 60)))) for number in range(50)
+        ]
+        await asyncio.sleep(40)
+        found = line("small", ["new"])
+        found.urgent = True
+        assert await at.stand(found) == {"new": NotFound()}
+        assert "new" in at.inara.batches[1]
+        assert [len(batch) for batch in at.inara.batches] == [30, 30]  # and nobody's slot stays empty
+        for each in waiting:
+            each.cancel()
+
+
+async def test_an_urgent_line_has_one_turn_before_the_others_and_then_its_own() -> None:
+    async with counter(Inara(), batch_size=10) as at:
+        waiting = [asyncio.create_task(at.stand(line(name, numbered(name, 20)))) for name in "abc"]
+        await asyncio.sleep(1)
+        urgent = line("u", numbered("u", 20))
+        urgent.urgent = True
+        await at.stand(urgent)
+        await asyncio.gather(*waiting)
+    assert [batch[0][0] for batch in at.inara.batches] == list("uabcuabc")
+
+
 async def test_names_come_in_the_order_of_their_line() -> None:
     names = numbered("n", 60)
     async with counter(Inara()) as at:
