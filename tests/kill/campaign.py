@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from tests.kill.board import Board, Exchange, Phase, Stage
+from tests.kill.board import Board, Phase, Stage
 from tests.kill.ground import Ground
 from tests.kill.pauses import LONGER_THAN_ANY_PAUSE, Pause, Trouble
-from tests.kill.population import FailedError, Life, Population
+from tests.kill.population import Death, FailedError, Life, Population
 
 DAY = 86_400.0
 _LAST_LIFE_SECONDS = 90.0
@@ -44,6 +44,7 @@ class Tally:
     phases: Counter[Phase] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
     kills: int = 0
+    deaths: list[Death] = field(default_factory=list)
     pauses: list[Pause] = field(default_factory=list)
 
 
@@ -109,12 +110,12 @@ class Campaign:
         victim = self._find(aim)
         self.count(victim)
 
-    def count(self, victim: Life) -> Exchange:
+    def count(self, victim: Life) -> None:
         """Kill, and note what that hit."""
-        phases, exchange = self.population.kill(victim)
+        death = self.population.kill(victim)
         self.tally.kills += 1
-        self.tally.phases.update(phases)
-        return exchange
+        self.tally.phases.update(death.phases)
+        self.tally.deaths.append(death)
 
     def _aim(self) -> Phase | None:
         if self.ground.ask("SELECT 1 FROM message WHERE status = 'waiting'") and self.dice.random() < 0.5:

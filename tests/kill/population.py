@@ -49,6 +49,15 @@ class Life:
         return self.process.pid
 
 
+@dataclass(frozen=True, slots=True)
+class Death:
+    """When a process was killed, in the stand-in's seconds, and what it was amid, read after its death."""
+
+    at: float
+    phases: tuple[Phase, ...]
+    exchange: Exchange
+
+
 @dataclass(slots=True)
 class Population:
     """Everybody alive; whoever dies unbidden is a failure."""
@@ -116,13 +125,14 @@ class Population:
         with suppress(ProcessLookupError):
             os.kill(life.pid, number)
 
-    def kill(self, life: Life) -> tuple[tuple[Phase, ...], Exchange]:
-        """SIGKILL; what the process was amid, read after its death."""
+    def kill(self, life: Life) -> Death:
+        """SIGKILL."""
+        at = time.monotonic()
         self.signal(life, signal.SIGKILL)
         code = self._bury(life)
         if code != -signal.SIGKILL and (life.is_daemon or code not in {0, 1}):
             raise FailedError(f"{' '.join(life.verb)} ended by itself, exit code {code}")
-        return self.board.phases(life.slot), self.board.exchange(life.slot)
+        return Death(at, self.board.phases(life.slot), self.board.exchange(life.slot))
 
     def terminate(self, life: Life) -> None:
         """SIGTERM; it must leave in good order. Raises FailedError."""
