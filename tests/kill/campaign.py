@@ -19,6 +19,8 @@ DAY = 86_400.0
 _LAST_LIFE_SECONDS = 90.0
 _KILLS_BETWEEN_EVENTS = 4
 _AIM_SECONDS = 0.8
+_REQUIRED = (Phase.CONNECT, Phase.IN_FLIGHT, Phase.COMMIT)
+_LEAST_HITS = 20
 _LATEST_DAYS = 26
 """Settled messages are kept for 30 days, and are counted in the end."""
 _AIMS: tuple[Phase | None, ...] = (
@@ -47,6 +49,14 @@ class Tally:
     deaths: list[Death] = field(default_factory=list)
     pauses: list[Pause] = field(default_factory=list)
 
+    def least(self) -> int:
+        """How many kills must hit each phase in which a limit could be broken."""
+        return min(_LEAST_HITS, self.kills // 12)
+
+    def lacking(self) -> list[Phase]:
+        """Where more kills are needed for a proof."""
+        return [phase for phase in _REQUIRED if self.phases[phase] < self.least()]
+
 
 class Campaign:
     """So many kills, and something else between a few of them; the same seed deals the same cards."""
@@ -66,7 +76,7 @@ class Campaign:
                 self._reload,
                 self._break_tenants,
                 self._terminate,
-                self._reboot,
+                self.reboot,
                 self._suspend,
                 self._step_wall_clock,
                 Trouble(self).strike,
@@ -88,6 +98,8 @@ class Campaign:
                 self.populate()
                 next(self._events)()
             self.kill(self._aim())
+        while self.tally.lacking() and self.tally.kills < 2 * kills:
+            self.kill(self.tally.lacking()[0])
         self._live_to_the_end()
 
     # --- Kills -----------------------------------------------------------------------------------------------------
@@ -192,7 +204,7 @@ class Campaign:
             self.population.terminate(self.dice.choice(ready))
             self._note("SIGTERM")
 
-    def _reboot(self) -> None:
+    def reboot(self) -> None:
         """The host is reset: everybody is gone at once, and another boot has begun."""
         for life in tuple(self.population.living):
             if life.process.is_alive():
@@ -200,8 +212,6 @@ class Campaign:
         self.population.census()
         self.board.reboot(self.dice.uniform(1.0, 1_000.0))
         self._note("reboot")
-
-    reboot = _reboot
 
     def _suspend(self) -> None:
         self.population.sleep(self.dice.uniform(1.0, 100_000.0))

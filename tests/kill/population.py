@@ -51,9 +51,10 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """When a process was killed, in the stand-in's seconds, and what it was amid, read after its death."""
+    """A process was killed after `at` and gone by `gone`, in the stand-in's seconds; what it was amid in the end."""
 
     at: float
+    gone: float
     phases: tuple[Phase, ...]
     exchange: Exchange
 
@@ -132,7 +133,7 @@ class Population:
         code = self._bury(life)
         if code != -signal.SIGKILL and (life.is_daemon or code not in {0, 1}):
             raise FailedError(f"{' '.join(life.verb)} ended by itself, exit code {code}")
-        return Death(at, self.board.phases(life.slot), self.board.exchange(life.slot))
+        return Death(at, time.monotonic(), self.board.phases(life.slot), self.board.exchange(life.slot))
 
     def terminate(self, life: Life) -> None:
         """SIGTERM; it must leave in good order. Raises FailedError."""
