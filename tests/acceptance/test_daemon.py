@@ -174,7 +174,7 @@ async def test_no_kill_breaks_the_limit_or_loses_or_doubles_a_report() -> None:
     """The short form of `make test-kill`."""
     seed = os.environ.get("INARA_DAEMON_TEST_SEED", "1")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.kill", "--kills", "40", "--seed", seed),
+        *(sys.executable, "-m", "tests.kill", "--kills", "36", "--seed", seed),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

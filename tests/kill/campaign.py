@@ -10,15 +10,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from tests.kill.board import Board, Exchange, Phase, Stage
+from tests.kill.board import Board, Phase, Stage
 from tests.kill.ground import Ground
 from tests.kill.pauses import LONGER_THAN_ANY_PAUSE, Pause, Trouble
-from tests.kill.population import FailedError, Life, Population
+from tests.kill.population import Death, FailedError, Life, Population
 
 DAY = 86_400.0
 _LAST_LIFE_SECONDS = 90.0
 _KILLS_BETWEEN_EVENTS = 4
 _AIM_SECONDS = 0.8
+_REQUIRED = (Phase.CONNECT, Phase.IN_FLIGHT, Phase.COMMIT)
+_LEAST_HITS = 20
 _LATEST_DAYS = 26
 """Settled messages are kept for 30 days, and are counted in the end."""
 _AIMS: tuple[Phase | None, ...] = (
@@ -44,7 +46,16 @@ class Tally:
     phases: Counter[Phase] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
     kills: int = 0
+    deaths: list[Death] = field(default_factory=list)
     pauses: list[Pause] = field(default_factory=list)
+
+    def least(self) -> int:
+        """How many kills must hit each phase in which a limit could be broken."""
+        return min(_LEAST_HITS, self.kills // 12)
+
+    def lacking(self) -> list[Phase]:
+        """Where more kills are needed for a proof."""
+        return [phase for phase in _REQUIRED if self.phases[phase] < self.least()]
 
 
 class Campaign:
@@ -65,7 +76,7 @@ class Campaign:
                 self._reload,
                 self._break_tenants,
                 self._terminate,
-                self._reboot,
+                self.reboot,
                 self._suspend,
                 self._step_wall_clock,
                 Trouble(self).strike,
@@ -87,6 +98,8 @@ class Campaign:
                 self.populate()
                 next(self._events)()
             self.kill(self._aim())
+        while self.tally.lacking() and self.tally.kills < 2 * kills:
+            self.kill(self.tally.lacking()[0])
         self._live_to_the_end()
 
     # --- Kills -----------------------------------------------------------------------------------------------------
@@ -109,12 +122,12 @@ class Campaign:
         victim = self._find(aim)
         self.count(victim)
 
-    def count(self, victim: Life) -> Exchange:
+    def count(self, victim: Life) -> None:
         """Kill, and note what that hit."""
-        phases, exchange = self.population.kill(victim)
+        death = self.population.kill(victim)
         self.tally.kills += 1
-        self.tally.phases.update(phases)
-        return exchange
+        self.tally.phases.update(death.phases)
+        self.tally.deaths.append(death)
 
     def _aim(self) -> Phase | None:
         if self.ground.ask("SELECT 1 FROM message WHERE status = 'waiting'") and self.dice.random() < 0.5:
@@ -191,7 +204,7 @@ class Campaign:
             self.population.terminate(self.dice.choice(ready))
             self._note("SIGTERM")
 
-    def _reboot(self) -> None:
+    def reboot(self) -> None:
         """The host is reset: everybody is gone at once, and another boot has begun."""
         for life in tuple(self.population.living):
             if life.process.is_alive():
@@ -199,8 +212,6 @@ class Campaign:
         self.population.census()
         self.board.reboot(self.dice.uniform(1.0, 1_000.0))
         self._note("reboot")
-
-    reboot = _reboot
 
     def _suspend(self) -> None:
         self.population.sleep(self.dice.uniform(1.0, 100_000.0))

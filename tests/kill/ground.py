@@ -14,7 +14,7 @@ from typing import Any
 from inara_daemon.sandbox.backend import make_tenant_database
 from tests.kill.stand_in import StandIn
 
-RATE = 400.0
+RATE = 300.0
 INTERVAL = 60.0 / RATE
 """Seconds: no two requests may arrive closer."""
 LATENCY = 0.06

@@ -57,10 +57,10 @@ class Trouble:
         if refused is None:
             return
         scope = self._await_pause(mood)
+        if len(campaign.tally.pauses) % 2 == 0:
+            campaign.reboot()  # nothing tells how long the host was off: the pause begins anew
         for _ in range(campaign.dice.randint(2, 4)):
             campaign.kill(campaign.dice.choice([Phase.COMMIT, None]), in_pause=True)
-            if campaign.dice.random() < 0.2:
-                campaign.reboot()
         campaign.populate()
         campaign.population.wait_for_leader(5.0)
         time.sleep(max(_QUIET_SECONDS, refused.at + BAN_SECONDS + 0.1 - time.monotonic()))

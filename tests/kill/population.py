@@ -49,6 +49,16 @@ class Life:
         return self.process.pid
 
 
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A process was killed after `at` and gone by `gone`, in the stand-in's seconds; what it was amid in the end."""
+
+    at: float
+    gone: float
+    phases: tuple[Phase, ...]
+    exchange: Exchange
+
+
 @dataclass(slots=True)
 class Population:
     """Everybody alive; whoever dies unbidden is a failure."""
@@ -116,13 +126,14 @@ class Population:
         with suppress(ProcessLookupError):
             os.kill(life.pid, number)
 
-    def kill(self, life: Life) -> tuple[tuple[Phase, ...], Exchange]:
-        """SIGKILL; what the process was amid, read after its death."""
+    def kill(self, life: Life) -> Death:
+        """SIGKILL."""
+        at = time.monotonic()
         self.signal(life, signal.SIGKILL)
         code = self._bury(life)
         if code != -signal.SIGKILL and (life.is_daemon or code not in {0, 1}):
             raise FailedError(f"{' '.join(life.verb)} ended by itself, exit code {code}")
-        return self.board.phases(life.slot), self.board.exchange(life.slot)
+        return Death(at, time.monotonic(), self.board.phases(life.slot), self.board.exchange(life.slot))
 
     def terminate(self, life: Life) -> None:
         """SIGTERM; it must leave in good order. Raises FailedError."""

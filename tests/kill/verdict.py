@@ -10,14 +10,15 @@ from itertools import pairwise
 from typing import Any
 
 from inara_daemon.sandbox.world import World
-from tests.kill.board import Phase
+from tests.kill.board import Exchange
 from tests.kill.campaign import Tally
 from tests.kill.ground import INTERVAL, Ground
 from tests.kill.pauses import Pause
+from tests.kill.population import Death
 from tests.kill.stand_in import Seen
 
-REQUIRED = (Phase.CONNECT, Phase.IN_FLIGHT, Phase.COMMIT)
-_LEAST_HITS = 20
+_LATE = 0.05
+"""How long after its death the stand-in may notice a request, in seconds."""
 _RANKS = {
     "rank_combat": "combat",
     "rank_trade": "trade",
@@ -40,6 +41,7 @@ def complaints(ground: Ground, tally: Tally, violations: list[str]) -> list[str]
     return [
         *_of_pace(ground.stand_in.arrivals),
         *(f"the sandbox noted: {violation}" for violation in violations),
+        *_of_takeovers(ground.stand_in.arrivals, tally.deaths),
         *_of_pauses(ground.stand_in.arrivals, tally.pauses),
         *_of_rows(ground),
         *_of_reports(ground),
@@ -56,6 +58,16 @@ def _of_pace(arrivals: list[Seen]) -> Iterator[str]:
     refused = Counter(seen.answer for seen in arrivals if seen.answer in {"too_much", "malformed"})
     if refused:
         yield f"Inara refused: {dict(refused)}"
+
+
+def _of_takeovers(arrivals: list[Seen], deaths: list[Death]) -> Iterator[str]:
+    """Who finds a grant left open waits a whole interval: what the dead sent may have arrived up to its death."""
+    for death in deaths:
+        if death.exchange not in {Exchange.CONNECTING, Exchange.IN_FLIGHT}:
+            continue
+        hasty = [seen.at - death.at for seen in arrivals if death.gone + _LATE < seen.at < death.at + INTERVAL]
+        if hasty:
+            yield f"a successor asked {hasty[0]:.4f} s after a death with a request under way, before {INTERVAL:.4f} s"
 
 
 def _of_pauses(arrivals: list[Seen], pauses: list[Pause]) -> Iterator[str]:
@@ -136,7 +148,5 @@ def _of_state(ground: Ground) -> Iterator[str]:
 
 
 def _of_aim(tally: Tally) -> Iterator[str]:
-    least = min(_LEAST_HITS, tally.kills // 12)
-    for phase in REQUIRED:
-        if tally.phases[phase] < least:
-            yield f"only {tally.phases[phase]} kills hit {phase}: {least} are needed for a proof"
+    for phase in tally.lacking():
+        yield f"only {tally.phases[phase]} kills hit {phase}: {tally.least()} are needed for a proof"

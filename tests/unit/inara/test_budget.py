@@ -306,6 +306,16 @@ class BudgetMachine(RuleBasedStateMachine):
         self.latest_arrival = self.world.time + DEADLINE
 
     @precondition(lambda self: self.budget is not None and self.open is None)
+    @rule(connect=_seconds, answer=_seconds)
+    def a_request_is_made_as_soon_as_may_be(self, connect: float, answer: float) -> None:
+        assert self.budget is not None
+        self.world.time += self.budget.wait_seconds() + 1e-9
+        self.a_request_is_granted()
+        if self.open is not None:
+            self.the_request_arrives(min(connect, DEADLINE))
+            self.the_answer_comes(answer)
+
+    @precondition(lambda self: self.budget is not None and self.open is None)
     @rule(when=_fault, error=st.sampled_from([StoreError, KilledError]))
     def a_grant_fails(self, when: str, error: type[Exception]) -> None:
         assert self.budget is not None
