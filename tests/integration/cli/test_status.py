@@ -249,6 +249,8 @@ async def test_a_night_that_is_over_holds_up_the_rest_of_its_run_unless_somebody
 
 
 async def test_a_night_that_is_too_short_holds_up_the_last(stage: Stage, screen: Screen) -> None:
+    del stage.tenants[1]
+    stage.write()
     stage.extra = {
         "INARA_DAEMON_NIGHT_MINUTES": "1",
         "INARA_DAEMON_REQUESTS_PER_MINUTE": "0.1",
