@@ -8,9 +8,9 @@ The way of a commander, from an event to a Discord message, by file:
     store/state         written ahead, then to `cmdr`         report        what a run has to tell
     notify/outbox       the durable queue                     notify/discord   the message
 
-Pure, without I/O, at the top: commander (ranks, merge, diff), roster_row, roster_plan, answers, report, tenants
-(tenant.json; tenant_entry, json_document), settings (environment, cron, urls, secret, problems). clock and nap hand
-time in.
+Pure, without I/O, at the top: commander (ranks, merge, diff), roster_row, roster_plan, answers, report, night (what it
+costs), tenants (tenant.json; tenant_entry, json_document), settings (environment, cron, urls, secret, problems). clock
+and nap hand time in.
 
 service/ plugs it together: engine owns everything while it holds the state database, as far as its duty goes (errand
 asks it from another process, request_desk answers), supervisor keeps a tenant_task alive for each tenant, tenant_run is

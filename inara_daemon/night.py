@@ -10,6 +10,9 @@ from typing import TypeVar
 
 from inara_daemon.roster_plan import Plan, Reason, plan_of
 
+_ROUNDING = 1e-6
+"""What sums of fractions may be off by."""
+
 _Name = TypeVar("_Name", bound=Hashable)
 
 
@@ -102,14 +105,23 @@ class NightCost:
             tenants = key.tenants
             served = self._answered(key, requests) * sum(tenants.values()) / key.names
             for tenant_id, names in _fair_shares(tenants, dict.fromkeys(tenants, 1), served).items():
-                if tenants[tenant_id] - names >= 1:
-                    left[tenant_id] = math.floor(tenants[tenant_id] - names)
+                rest = math.ceil(tenants[tenant_id] - names - _ROUNDING)  # a part of a name is a name
+                if rest > 0:
+                    left[tenant_id] = rest
         return left
 
     def _answered(self, key: KeyCost, requests: float) -> float:
-        """How many names of a key so many requests answer if those asked alone come last."""
-        shared = min(key.names - key.alone, requests * self.pace.batch_size)
-        return shared + min(key.alone, requests - shared / self.pace.batch_size)
+        """How many names of a key so many requests answer; half a request is one that leaves every other night."""
+        whole = math.floor(requests)
+        less, more = (self._answered_by(key, count) for count in (whole, whole + 1))
+        return less + (more - less) * (requests - whole)
+
+    def _answered_by(self, key: KeyCost, requests: int) -> int:
+        """How many names so many whole requests answer; those asked alone come last."""
+        shared = self.pace.requests_for(key.names - key.alone)
+        if requests <= shared:
+            return min(key.names - key.alone, requests * self.pace.batch_size)
+        return min(key.names - key.alone + requests - shared, key.names)
 
 
 def night_cost(askings: Iterable[Asking], pace: Pace) -> NightCost:

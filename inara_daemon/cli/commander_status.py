@@ -47,9 +47,11 @@ class _Look:
     """What a look at one tenant's events and at the memory of it brought.
 
     `plan` is of the full run under way, which is `run`, or else of the next one; `asking` always of the next one.
+    `ran`: it has begun a full run before; else the first one begins at once.
     """
 
     tenant: Tenant
+    ran: bool
     run: Run | None
     plan: Plan
     asking: Asking
@@ -95,6 +97,7 @@ class CommanderStatus:
             async with self.house.state.read() as connection:
                 records = await memory.records(connection, tenant.id)
                 run = await runs.open_run(connection, tenant.id)
+                ran = await runs.latest(connection, tenant.id, full=True) is not None
             roster, problem = await self._read(tenant)
         full = run if run is not None and reports(run) else None
         events = roster if roster is not None else remembered_roster(records)
@@ -110,6 +113,7 @@ class CommanderStatus:
                 sightings[key] = _Sighting(key, spellings, record, None if roster is None else reason)
         return _Look(
             tenant,
+            ran,
             full,
             plan(events, records, first_request=first_request, now=then),
             next_asking(tenant, events, records, now),
@@ -150,6 +154,8 @@ class CommanderStatus:
     def _next_run(self, look: _Look) -> str:
         if look.run is not None:
             return f"under way: {look.run.reason.value} run {look.run.id}"
+        if not look.ran:
+            return "at once"
         return f"{moment(next_run_at(look.tenant, self.house.clock.now()))} UTC"
 
     def _obstacles(self, look: _Look, seen: _Sighting, pace: Pace) -> list[str]:

@@ -213,8 +213,9 @@ async def test_a_wrong_option_exits_2(stage: Stage) -> None:
 async def test_no_verb_shows_a_secret(stage: Stage) -> None:
     stage.add_tenant("alpha", ["Nova Kestrel"], api_key="canary-backend-key-1")
     token = stage.tenants[0]["discord_webhooks"]["bullis"].rpartition("/")[2]
-    for verb in ("check", "sync", "status", "history", "test-webhook"):
-        _, output = await _run(stage, verb)
+    verbs = [("check",), ("sync",), ("status",), ("status", "--name", "Nova Kestrel"), ("history",), ("test-webhook",)]
+    for verb in verbs:
+        _, output = await _run(stage, *verb)
         for secret in (KEY, token, "canary-backend-key-1"):
             assert secret not in output, verb
     state = (stage.folder / "state" / "state.db").read_bytes()

@@ -85,6 +85,8 @@ async def test_a_state_that_can_t_be_used_is_said(stage: Stage, state: str, code
     [
         (("sync", "--tenant", "nobody"), 2, "known: alpha"),
         (("test-webhook", "--tenant", "nobody"), 2, "known: alpha"),
+        (("status", "--tenant", "nobody"), 2, "known: alpha"),
+        (("status", "--name", " "), 2, "blank"),
         (("sync", "--name", "Stranger"), 1, "No tenant has events of"),
         (("--tenants", "/nowhere.json", "check"), 78, "does not exist"),
         (("check", "--tenants", "/"), 78, "must be a file"),

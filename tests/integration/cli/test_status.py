@@ -84,6 +84,10 @@ async def test_a_tenant_that_never_ran_is_not_counted_and_said_to_be(stage: Stag
     stage.add_tenant("gamma", ["Zero Zane"])
     assert await screen.status() == 0
     assert "Not counted: 1 tenant that never ran" in screen.said
+    assert await screen.status(tenants=["gamma"], names=["Zero Zane"]) == 0
+    assert "next run at once" in screen.said
+    assert await screen.status(tenants=["alpha"], names=["Zero Zane"]) == 0
+    assert "01:00 UTC" in screen.said
 
 
 async def test_it_shows_only_the_tenants_asked_for_and_the_costs_that_they_share(screen: Screen) -> None:
@@ -245,6 +249,8 @@ async def test_a_night_that_is_over_holds_up_the_rest_of_its_run_unless_somebody
 
 
 async def test_a_night_that_is_too_short_holds_up_the_last(stage: Stage, screen: Screen) -> None:
+    del stage.tenants[1]
+    stage.write()
     stage.extra = {
         "INARA_DAEMON_NIGHT_MINUTES": "1",
         "INARA_DAEMON_REQUESTS_PER_MINUTE": "0.1",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
+from inara_daemon.answers import Update
 from inara_daemon.cli.place import read_tenants
+from inara_daemon.commander import Record, Standing
 from inara_daemon.sandbox import faults
 from inara_daemon.sandbox.world import demo_world, make_world
 from inara_daemon.service.duty import Duty
@@ -54,6 +56,21 @@ async def test_a_dry_run_tells_what_would_change_and_stores_nothing(stage: Stage
     assert rows(path) == {}
     assert set((await state_rows(stage)).values()) == {0}
     assert stage.discord.messages == []
+
+
+@pytest.mark.parametrize("names", [None, ["Poison"]])
+async def test_a_dry_run_names_who_is_set_aside_and_asks_for_the_others_only(
+    stage: Stage, names: list[str] | None
+) -> None:
+    stage.add_tenant("alpha", ["Nova Kestrel", "Poison"])
+    async with stage.house() as house, house.state.write() as connection:
+        long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+        due = Record(Standing.SET_ASIDE, 0, long_ago, misses=1, due_at=long_ago)
+        await memory.write_ahead(connection, "alpha", 1, [Update("poison", due)], long_ago)
+    result = (await ask(stage, RequestKind.DRY_RUN, names=names))["tenants"]["alpha"]
+    assert result["set_aside"] == ["poison"]
+    assert [name for name, _ in result["changes"]] == ([] if names else ["Nova Kestrel"])
+    assert [arrival.names for arrival in stage.inara.arrivals] == ([] if names else [("Nova Kestrel",)])
 
 
 async def test_a_dry_run_takes_up_no_run_and_sends_no_message_that_an_engine_left(stage: Stage) -> None:
