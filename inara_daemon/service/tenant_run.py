@@ -19,7 +19,7 @@ from inara_daemon.roster_plan import Plan, Roster, newest_event, plan, plan_name
 from inara_daemon.service.roster_sync import LARGE, RosterSync
 from inara_daemon.service.run_report import RunEnd, end_run, tally
 from inara_daemon.service.services import Services
-from inara_daemon.store.errors import DatabaseError, DatabaseFailure
+from inara_daemon.store.errors import DatabaseError, DatabaseFailure, StateError
 from inara_daemon.store.state import roster as memory
 from inara_daemon.store.state import runs
 from inara_daemon.store.state.runs import Run, RunOutcome, RunReason
@@ -246,25 +246,33 @@ class TenantRun:
         _log.info("run_progress", answered=counts["answered"], names=counts["names"])
 
     async def _with_database(self, work: Callable[[], Awaitable[_Result]]) -> _Result:
-        """Try again while the tenant's database is away, until the deadline; what needs an operator ends the run."""
-        for attempt in range(10_000):
+        """Try again while a database is away, until the deadline; what needs an operator ends the run."""
+        attempt = 0
+        while True:
             try:
                 result = await work()
+            except StateError as error:  # answers are kept: they are written when it is back
+                self.services.desk.note_unwritable(error)
+                await self._back_off(DATABASE_BACKOFF[0])
             except DatabaseError as error:
-                await self._note(f"database_{error.failure.value}", str(error))
-                if error.failure not in _WORTH_WAITING_FOR and attempt:  # once more: a file may be just being replaced
-                    raise _Stop(Ending.DATABASE) from error
-                if attempt == 0:
-                    _log.warning("database_failed", failure=error.failure.value, error=str(error))
-                else:
-                    self.database_trouble = str(error)
+                await self._note_database(error, attempt)
                 await self._back_off(DATABASE_BACKOFF[min(attempt, len(DATABASE_BACKOFF) - 1)])
+                attempt += 1
             else:
                 if attempt:
                     _log.info("database_recovered", attempts=attempt)
                     self.database_trouble = None
                 return result
-        raise _Stop(Ending.DATABASE)
+
+    async def _note_database(self, error: DatabaseError, attempt: int) -> None:
+        """Say what is wrong with the tenant's database; leaves the run if it can't pass by itself."""
+        await self._note(f"database_{error.failure.value}", str(error))
+        if error.failure not in _WORTH_WAITING_FOR and attempt:  # once more: a file may be just being replaced
+            raise _Stop(Ending.DATABASE) from error
+        if attempt == 0:
+            _log.warning("database_failed", failure=error.failure.value, error=str(error))
+        else:
+            self.database_trouble = str(error)
 
     async def _back_off(self, seconds: float) -> None:
         end = asyncio.get_running_loop().time() + seconds

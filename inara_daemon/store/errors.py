@@ -31,6 +31,10 @@ class DatabaseError(Exception):
         self.failure = failure
 
 
+class StateError(DatabaseError):
+    """The daemon's own database can't be used: no tenant's fault, and nothing is sent until it can."""
+
+
 _CANNOT_OPEN = "{place} can't be opened: is it there, and may this user enter its folder?"
 _CANNOT_WRITE = "{place} can't be written: this user needs write access to it and to its folder"
 _NO_TABLES = "{place} has no tables event and cmdr yet: has the backend initialised it?"

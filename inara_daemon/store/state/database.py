@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from inara_daemon.settings import Secret
 from inara_daemon.store.engines import describe, open_engine
-from inara_daemon.store.errors import DatabaseError, DatabaseFailure
+from inara_daemon.store.errors import DatabaseError, DatabaseFailure, StateError
 from inara_daemon.store.state import tables
 from inara_daemon.store.transactions import read_transaction, write_transaction
 
@@ -74,7 +74,7 @@ class StateDatabase:
 
     @asynccontextmanager
     async def write(self, *, urgent: bool = False) -> AsyncIterator[AsyncConnection]:
-        """A transaction that writes; an urgent one waits for no more than two others. Raises DatabaseError."""
+        """A transaction that writes; an urgent one waits for no more than two others. Raises StateError."""
         async with AsyncExitStack() as turns:
             try:
                 async with asyncio.timeout(WRITER_SECONDS):
@@ -83,15 +83,24 @@ class StateDatabase:
                     await turns.enter_async_context(self._writer)
             except TimeoutError as error:
                 text = f"{self.place} can't be written: those who wait for it are too many, or it is locked"
-                raise DatabaseError(DatabaseFailure.LOCKED, text) from error
-            async with write_transaction(self._engine) as connection:
+                raise StateError(DatabaseFailure.LOCKED, text) from error
+            async with self._telling_state_errors(), write_transaction(self._engine) as connection:
                 yield connection
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that only reads. Raises DatabaseError."""
-        async with read_transaction(self._engine) as connection:
+        """A connection that only reads. Raises StateError."""
+        async with self._telling_state_errors(), read_transaction(self._engine) as connection:
             yield connection
+
+    @asynccontextmanager
+    async def _telling_state_errors(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except DatabaseError as error:
+            if error.failure is DatabaseFailure.READ_ONLY:
+                await self._engine.dispose()  # a connection opened while it was read-only would stay so
+            raise StateError(error.failure, str(error)) from error
 
     def stamp(self) -> object:
         """What differs from the last stamp if anybody may have written since: asking for it costs no query."""
