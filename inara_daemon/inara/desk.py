@@ -214,7 +214,7 @@ class Desk:
         decision = decide(reply, convicted=convicted, outages_before=self._pauses.outages)
         await self._note_outage(decision, reply)
         if isinstance(reply, Answers):
-            self._lines.end_turn(batch)
+            self._lines.end_turn(batch.leader, grant.number)
             self._deliver(batch, grant.number, reply)
             await self._remember(self._pauses.worked(batch.fingerprint, batch.names.keys(), self._batch_size))
             if reply.retry_after:

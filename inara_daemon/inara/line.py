@@ -12,6 +12,8 @@ from inara_daemon.inara.decision import Failure
 from inara_daemon.nap import nap
 from inara_daemon.settings import Secret
 
+AT_ONCE = -1
+"""The turn of a line that comes before everybody, once."""
 NIGHT_SPENT = "night_spent"
 """The reason of a `Stopped` when `last_request` was reached."""
 
@@ -48,8 +50,8 @@ class Line:
     """The names that one run of one tenant waits for, by lookup key, each with the spelling to search.
 
     `since`: only answers of later requests count. `last_request`: the number of the last request that may be spent on
-    this line; None: no limit. `alone`: those of the wanted who are known to spoil a batch. `urgent`: somebody waits for
-    it, so it has its first turn at once; its further turns come like everybody's.
+    this line; None: no limit. `alone`: those of the wanted who are known to spoil a batch. `turn`: the number of the
+    request that last served this tenant, as who was served longest ago is next; `AT_ONCE` for whom somebody waits.
     """
 
     tenant_id: str
@@ -60,7 +62,7 @@ class Line:
     wanted: dict[str, str] = field(default_factory=dict)
     fillers: dict[str, str] = field(default_factory=dict)
     alone: frozenset[str] = frozenset()
-    urgent: bool = False
+    turn: int = 0
     in_flight: bool = False
     _notices: deque[Notice] = field(default_factory=deque)
     _news: asyncio.Event = field(default_factory=asyncio.Event)

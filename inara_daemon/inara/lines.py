@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict
+from bisect import insort
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
 
 from inara_daemon.commander import Outcome
-from inara_daemon.inara.line import Batch, Line, Served
+from inara_daemon.inara.line import Line, Served
 from inara_daemon.inara.suspicion import Suspicion
 
 
@@ -19,8 +20,8 @@ class Lines:
     """
 
     def __init__(self) -> None:
-        self._turns: OrderedDict[Line, None] = OrderedDict()
-        self._by_key: defaultdict[str, OrderedDict[Line, None]] = defaultdict(OrderedDict)
+        self._turns: list[Line] = []
+        self._by_key: defaultdict[str, list[Line]] = defaultdict(list)
         self._by_name: dict[tuple[str, str], tuple[Line, ...]] = {}
 
     def __iter__(self) -> Iterator[Line]:
@@ -28,10 +29,8 @@ class Lines:
         return iter(self._turns)
 
     def add(self, line: Line) -> None:
-        """Let a line stand at the end of the queue, or before everybody if it is urgent."""
-        for queue in (self._turns, self._by_key[line.fingerprint]):
-            queue[line] = None
-            queue.move_to_end(line, last=not line.urgent)
+        """Let a line stand behind those who were served no later than its tenant."""
+        self._queue(line)
         alone = (line,)
         for name in chain(line.wanted, line.fillers):
             others = self._by_name.get((line.fingerprint, name))
@@ -39,11 +38,7 @@ class Lines:
 
     def remove(self, line: Line) -> None:
         """Forget a line and what it still waits for."""
-        del self._turns[line]
-        of_key = self._by_key[line.fingerprint]
-        del of_key[line]
-        if not of_key:
-            del self._by_key[line.fingerprint]
+        self._unqueue(line)
         for name in chain(line.wanted, line.fillers):
             self._leave(line, name)
 
@@ -113,12 +108,26 @@ class Lines:
         line.take(name)
         self._leave(line, name)
 
-    def end_turn(self, batch: Batch) -> None:
-        """Who led the batch goes to the end of the queue; who only filled it up keeps its place."""
-        leader = batch.leader
-        if leader in self._turns:
-            for queue in (self._turns, self._by_key[leader.fingerprint]):
-                queue.move_to_end(leader)
+    def end_turn(self, line: Line, request: int) -> None:
+        """Who led a batch goes to the end of the queue; who only filled it up keeps its place."""
+        if line in self._turns:
+            self._unqueue(line)
+            line.turn = request
+            self._queue(line)
+
+    def _queue(self, line: Line) -> None:
+        for queue in (self._turns, self._by_key[line.fingerprint]):
+            insort(queue, line, key=_turn)
+
+    def _unqueue(self, line: Line) -> None:
+        self._turns.remove(line)
+        self._by_key[line.fingerprint].remove(line)
+        if not self._by_key[line.fingerprint]:
+            del self._by_key[line.fingerprint]
+
+
+def _turn(line: Line) -> int:
+    return line.turn
 
 
 def _take(

@@ -8,7 +8,7 @@ from typing import Any
 
 from inara_daemon.answers import Update
 from inara_daemon.commander import Record, Standing, lookup_key
-from inara_daemon.inara.line import Line, Served, Stopped
+from inara_daemon.inara.line import AT_ONCE, Line, Served, Stopped
 from inara_daemon.report import words
 from inara_daemon.roster_plan import Plan, Roster, plan, plan_named
 from inara_daemon.service.roster_sync import RosterSync
@@ -69,7 +69,7 @@ class DryRun:
                 self.services.desk.requests,
                 wanted={name: searches[name] for name in asked.wanted},
                 fillers={name: searches[name] for name in asked.fillers},
-                urgent=True,
+                turn=AT_ONCE,
             )
             standing_in_line = self.services.desk.line(line)
         with standing_in_line:

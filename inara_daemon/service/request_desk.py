@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from inara_daemon.commander import Found, NotFound, Outcome, Rejected, SetAside, Unanswered
-from inara_daemon.inara.line import Line, Served, Stopped, Trouble
+from inara_daemon.inara.line import AT_ONCE, Line, Served, Stopped, Trouble
 from inara_daemon.inara.pauses import PauseReason
 from inara_daemon.nap import nap
 from inara_daemon.report import notice, to_json
@@ -215,7 +215,7 @@ class RequestDesk:
         since = self.services.desk.requests
         wanted = {OWN_PROFILE: OWN_PROFILE}
         key = tenant.inara_api_key
-        line = Line(tenant.id, key, fingerprint, since, wanted=wanted, alone=frozenset(wanted), urgent=True)
+        line = Line(tenant.id, key, fingerprint, since, wanted=wanted, alone=frozenset(wanted), turn=AT_ONCE)
         with self.services.desk.line(line):
             while True:
                 heard = line.heard()

@@ -13,7 +13,7 @@ from typing import TypeVar
 import structlog
 
 from inara_daemon.commander import Record
-from inara_daemon.inara.line import NIGHT_SPENT, Line, Notice, Served, Stopped, Trouble
+from inara_daemon.inara.line import AT_ONCE, NIGHT_SPENT, Line, Notice, Served, Stopped, Trouble
 from inara_daemon.nap import nap
 from inara_daemon.roster_plan import Plan, Roster, newest_event, plan, plan_named
 from inara_daemon.service.roster_sync import LARGE, RosterSync
@@ -174,8 +174,14 @@ class TenantRun:
             wanted=self._searches((*names.wanted, *names.alone)),
             fillers=self._searches(names.fillers),
             alone=frozenset(names.alone),
-            urgent=self.run.reason not in _SCHEDULED,
+            turn=self._turn(),
         )
+
+    def _turn(self) -> int:
+        """Whom a night did not reach is first in the next one; for the rest somebody waits."""
+        if self.run.reason not in _SCHEDULED:
+            return AT_ONCE
+        return max((record.answered_request for record in self.records.values()), default=0)
 
     async def _serve(self, line: Line) -> Ending:
         """Save what the desk hands over until nothing is left to wait for."""

@@ -17,7 +17,7 @@ from inara_daemon.commander import NotFound, Outcome, SetAside, Unanswered
 from inara_daemon.inara.budget import Budget
 from inara_daemon.inara.decision import Failure
 from inara_daemon.inara.desk import Desk
-from inara_daemon.inara.line import NIGHT_SPENT, Line, Served, Stopped, Trouble
+from inara_daemon.inara.line import AT_ONCE, NIGHT_SPENT, Line, Served, Stopped, Trouble
 from inara_daemon.inara.pauses import Pauses
 from inara_daemon.inara.wire import Answers, Outage, Refusal, RefusalKind, Reply
 from inara_daemon.settings import Secret
@@ -155,7 +155,7 @@ async def test_who_is_newly_found_has_the_next_request_however_many_wait() -> No
         ]
         await asyncio.sleep(40)
         found = line("small", ["new"])
-        found.urgent = True
+        found.turn = AT_ONCE
         assert await at.stand(found) == {"new": NotFound()}
         assert "new" in at.inara.batches[1]
         assert [len(batch) for batch in at.inara.batches] == [30, 30]  # and nobody's slot stays empty
@@ -168,10 +168,25 @@ async def test_an_urgent_line_has_one_turn_before_the_others_and_then_its_own() 
         waiting = [asyncio.create_task(at.stand(line(name, numbered(name, 20)))) for name in "abc"]
         await asyncio.sleep(1)
         urgent = line("u", numbered("u", 20))
-        urgent.urgent = True
+        urgent.turn = AT_ONCE
         await at.stand(urgent)
         await asyncio.gather(*waiting)
     assert [batch[0][0] for batch in at.inara.batches] == list("uabcuabc")
+
+
+async def test_who_was_served_longest_ago_is_next_so_that_no_night_forgets_the_same_tenants() -> None:
+    names = {f"t{number}": numbered(f"t{number} ", 20) for number in range(8)}
+    served = dict.fromkeys(names, 0)
+    for _night in range(2):
+        async with counter(Inara(), batch_size=10) as at:
+            lines = [line(tenant, those, last=5) for tenant, those in names.items()]
+            for each in lines:
+                each.turn = served[each.tenant_id]
+            await asyncio.gather(*(at.stand(each) for each in lines))
+            for number, batch in enumerate(at.inara.batches, 1):
+                for name in batch:
+                    served[name.split()[0]] = number
+    assert all(served.values())
 
 
 async def test_names_come_in_the_order_of_their_line() -> None:
