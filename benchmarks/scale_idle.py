@@ -19,6 +19,8 @@ _FEW = 3
 _IDLE_SECONDS = 60.0
 _LOOKING_SECONDS = 120.0
 _LOOKS = 2
+_FIRST_LOOKS_SECONDS = 65.0
+"""The first look of each tenant in a process also asks the memory whom it knows."""
 _DISCOVER_SECONDS = 15 * 60.0
 _SETTLE_SECONDS = 120.0
 
@@ -45,7 +47,7 @@ async def measure(folder: Path) -> list[Figure]:
     rested = night if night.complete else await first_night(folder, TENANTS, _FEW)
     note = "" if rested is night else f"{rested.each} commanders a tenant"
     still = await _idle(folder, rested, _IDLE_SECONDS, discover_minutes=0)
-    looking = await _idle(folder, rested, _LOOKING_SECONDS, discover_minutes=1)
+    looking = await _idle(folder, rested, _LOOKING_SECONDS, discover_minutes=1, after=_FIRST_LOOKS_SECONDS)
     look = max(looking.cpu - still.cpu, 0.0) * _LOOKING_SECONDS / (_LOOKS * TENANTS)
     whole = still.cpu + look * TENANTS / _DISCOVER_SECONDS
     return [
@@ -59,7 +61,7 @@ async def measure(folder: Path) -> list[Figure]:
     ]
 
 
-async def _idle(folder: Path, night: Night, seconds: float, *, discover_minutes: int) -> _Idle:
+async def _idle(folder: Path, night: Night, seconds: float, *, discover_minutes: int, after: float = 0.0) -> _Idle:
     """Start on what the night left, let it settle, and look at it for so long."""
     place = folder_of(folder, night.tenants, night.each)
     settings = {"INARA_DAEMON_DISCOVER_MINUTES": str(discover_minutes)}
@@ -69,6 +71,7 @@ async def _idle(folder: Path, night: Night, seconds: float, *, discover_minutes:
     ):
         await daemon.ready()
         await proc.settled(daemon.pid, within=_SETTLE_SECONDS)
+        await asyncio.sleep(after)
         cpu, began = proc.cpu_seconds(daemon.pid), time.monotonic()
         await asyncio.sleep(seconds)
         share = (proc.cpu_seconds(daemon.pid) - cpu) / (time.monotonic() - began)

@@ -22,9 +22,9 @@ class Discovery:
     _known: AbstractSet[str] = field(default_factory=frozenset)
     """The names of the last look: the overlap behind the cursor shows them again and again."""
 
-    def forget(self) -> None:
-        """A run went on meanwhile: what it noted is looked up anew."""
-        self._cursor = None
+    def start(self, cursor: int | None) -> None:
+        """Go on behind an event; None: where the memory says, as a run went on meanwhile."""
+        self._cursor = cursor
         self._known = frozenset()
 
     async def look(self) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from inara_daemon.store.state.runs import Run, RunReason
 from inara_daemon.store.tenant_db import TenantDatabase
 from inara_daemon.tenants import Tenant
 
-_NAP_SECONDS = 60.0
+_NAP_SECONDS = 120.0
 """An idle tenant looks up at least this often, to show that it lives."""
 _SHORTEST_NAP_SECONDS = 0.001
 """A wait may be too short for a float to tell."""
@@ -136,6 +136,7 @@ class TenantTask:
         self._fresh = row.last_full_at is None or (latest is not None and self._key_was_replaced(latest))
         self.timetable.start(row.last_full_at, self.services.clock.now())
         self._put_off_discovery(share=_share(self.tenant.id))
+        self._news.start(row.cursor)
         return left_open
 
     async def _next_wanted(self) -> _Wanted | None:
@@ -254,7 +255,7 @@ class TenantTask:
             ended = await self.current.execute()
         finally:
             self.current = None
-            self._news.forget()
+            self._news.start(None)
         if ended:
             for request in self._serving:
                 if not request.done.done():
