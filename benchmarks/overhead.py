@@ -26,6 +26,8 @@ from inara_daemon.sandbox.backend import make_tenant_database
 
 COMMANDERS = 3_000
 ROUNDS = 3
+ANSWER_SECONDS = 0.05
+"""What Inara would take at least, over a network."""
 BATCH = 30
 _PATIENCE_SECONDS = 120.0
 _GOAL = 2.0
@@ -44,23 +46,49 @@ class _Took:
     wall: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Both:
+    """The bare loop and the daemon's run, and how many requests that took."""
+
+    bare: _Took
+    run: _Took
+    requests: int
+
+
 async def measure(folder: Path) -> list[Figure]:
-    """Medians of both, taken in turns, and how many requests the run needed."""
+    """Medians of both, taken in turns: with answers at once, which is hardest, and with answers that take time."""
+    at_once = await _rounds(folder / "at-once", ROUNDS, latency=0.0)
+    slowly = await _rounds(folder / "slowly", 1, latency=ANSWER_SECONDS)
+    what, each = f"a run of {COMMANDERS:,} commanders", 1e3 / COMMANDERS
+    slow = f"{what}, answers take {1e3 * ANSWER_SECONDS:.0f} ms"
+    return [
+        Figure(f"{what}: CPU each", at_once.run.cpu * each, "ms", at_once.bare.cpu * each, "bare loop"),
+        _wall(what, at_once, ratio_at_most=_GOAL),
+        _wall(slow, slowly, ratio_at_most=_GOAL),
+        Figure(f"{what}: requests", at_once.requests, "", -(-COMMANDERS // BATCH), "least", ratio_at_most=1.0),
+    ]
+
+
+def _wall(what: str, took: _Both, *, ratio_at_most: float) -> Figure:
+    each = 1e3 / COMMANDERS
+    measured, baseline = took.run.wall * each, took.bare.wall * each
+    return Figure(f"{what}: wall each", measured, "ms", baseline, "bare loop", ratio_at_most=ratio_at_most)
+
+
+async def _rounds(folder: Path, rounds: int, *, latency: float) -> _Both:
+    folder.mkdir()
     bares, runs, requests = [], [], 0
-    async with stand_in(COMMANDERS, folder / "journal") as inara:
-        for number in range(ROUNDS):
+    async with stand_in(COMMANDERS, folder / "journal", latency=latency) as inara:
+        for number in range(rounds):
             bares.append(await _bare(inara, folder / f"bare{number}.db"))
             before = len(inara.exchanges())
             runs.append(await _run(inara, folder / f"run{number}"))
             requests = len(inara.exchanges()) - before
-    cpu, wall = statistics.median(run.cpu for run in runs), statistics.median(run.wall for run in runs)
-    base_cpu, base_wall = statistics.median(bare.cpu for bare in bares), statistics.median(bare.wall for bare in bares)
-    what, each = f"a run of {COMMANDERS:,} commanders", 1e3 / COMMANDERS
-    return [
-        Figure(f"{what}: CPU each", cpu * each, "ms", base_cpu * each, "bare loop", ratio_at_most=_GOAL),
-        Figure(f"{what}: wall each", wall * each, "ms", base_wall * each, "bare loop", ratio_at_most=_GOAL),
-        Figure(f"{what}: requests", requests, "", -(-COMMANDERS // BATCH), "least", ratio_at_most=1.0),
-    ]
+    return _Both(_median(bares), _median(runs), requests)
+
+
+def _median(rounds: Sequence[_Took]) -> _Took:
+    return _Took(statistics.median(each.cpu for each in rounds), statistics.median(each.wall for each in rounds))
 
 
 async def _bare(inara: StandIn, path: Path) -> _Took:
