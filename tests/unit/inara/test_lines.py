@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from itertools import chain
 
-from hypothesis import assume, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -19,7 +19,11 @@ _KEYS = ("one", "two")
 _NAMES = tuple("abcdefghijkl")
 _names = st.lists(st.sampled_from(_NAMES), unique=True, max_size=8)
 _keys = st.sampled_from(_KEYS)
-_suspicions = st.builds(Suspicion, _names.map(tuple), st.booleans())
+_sizes = st.integers(1, 9)
+_turns = st.integers(AT_ONCE, 4)
+_lasts = st.one_of(st.none(), st.integers(0, 4))
+_REQUEST = 3
+"""The request that is filled: some lines may have it and some may not."""
 
 
 def line(
@@ -71,8 +75,8 @@ class LinesAgainstTheModel(RuleBasedStateMachine):
         wanted=_names,
         fillers=_names,
         alone=st.one_of(st.just([]), _names),
-        turn=st.integers(AT_ONCE, 4),
-        last=st.one_of(st.none(), st.integers(0, 4)),
+        turn=_turns,
+        last=_lasts,
     )
     def stand(
         self, *, key: str, wanted: list[str], fillers: list[str], alone: list[str], turn: int, last: int | None
@@ -130,37 +134,6 @@ class LinesAgainstTheModel(RuleBasedStateMachine):
         self.queue.append(leader)
         assert leader.turn == request
 
-    @rule(key=_keys, size=st.integers(1, 9), request=st.integers(1, 5))
-    def fill_without_suspects(self, key: str, size: int, request: int) -> None:
-        """As many as wait, up to `size`: in turn, and nobody's slot stays empty while somebody's name rests."""
-        peers = [each for each in self.in_turn(key) if each.may_have(request)]
-        assume(not any(each.alone for each in peers))
-        asked: dict[str, str] = {}
-        for each in chain((each.wanted for each in peers), (each.fillers for each in peers)):
-            for name, spelling in each.items():
-                asked.setdefault(name, spelling)
-        got = self.lines.fill(key, request, NO_SUSPICION, size) if key in self.lines.fingerprints() else {}
-        assert len(got) == min(size, len(asked))
-        assert list(got.items()) == list(asked.items())[:size]
-
-    @rule(key=_keys, size=st.integers(1, 9), request=st.integers(1, 5), suspicion=_suspicions)
-    def fill_with_suspects(self, key: str, size: int, request: int, suspicion: Suspicion) -> None:
-        """Suspects come when nobody else is left, in halves; then one by one those who are asked alone."""
-        assume(key in self.lines.fingerprints())
-        peers = [each for each in self.in_turn(key) if each.may_have(request)]
-        wanted = list(dict.fromkeys(name for each in peers for name in each.wanted))
-        alone = {name for each in peers for name in each.alone}
-        free = [name for name in wanted if name not in alone and name not in suspicion.names]
-        suspects = [name for name in suspicion.names if name in wanted]
-        got = list(self.lines.fill(key, request, suspicion, size))
-        if free:
-            assert got[: len(free)] == free[:size]
-            assert not set(got) & (alone | set(suspicion.names))
-        elif suspects:
-            assert got == suspects[: min((len(suspects) + 1) // 2, size)]
-        else:
-            assert got == wanted[:1]
-
     @invariant()
     def turns_are_in_order(self) -> None:
         assert list(self.lines) == self.in_turn()
@@ -198,6 +171,56 @@ class LinesAgainstTheModel(RuleBasedStateMachine):
 
 TestLines = LinesAgainstTheModel.TestCase
 TestLines.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+_stands = st.lists(st.tuples(_names, _names, _turns, _lasts), min_size=1, max_size=6)
+
+
+def stand_in_turn(lines: Lines, stands: list[tuple[list[str], list[str], int, int | None]]) -> list[Line]:
+    """Let lines stand, with one of another key among them; those that may have the request, in turn."""
+    lines.add(line("other", "az", key="two", turn=AT_ONCE))
+    for number, (wanted, fillers, turn, last) in enumerate(stands):
+        resting = [name for name in fillers if name not in wanted]
+        lines.add(line(f"t{number}", wanted, fillers=resting, turn=turn, last=last))
+    return [each for each in lines if each.fingerprint == "one" and each.may_have(_REQUEST)]
+
+
+@given(stands=_stands, size=_sizes)
+def test_a_request_carries_as_many_as_wait_in_turn_and_leaves_no_slot_empty(
+    stands: list[tuple[list[str], list[str], int, int | None]], size: int
+) -> None:
+    lines = Lines()
+    peers = stand_in_turn(lines, stands)
+    waiting: dict[str, str] = {}
+    for names in chain((each.wanted for each in peers), (each.fillers for each in peers)):
+        for name, spelling in names.items():
+            waiting.setdefault(name, spelling)
+    filled = lines.fill("one", _REQUEST, NO_SUSPICION, size)
+    assert len(filled) == min(size, len(waiting))
+    assert list(filled.items()) == list(waiting.items())[:size]
+
+
+@given(stands=_stands, size=_sizes, suspects=_names, alone=_names)
+def test_suspects_wait_for_everybody_else_and_then_come_in_halves_and_the_known_ones_one_by_one(
+    stands: list[tuple[list[str], list[str], int, int | None]], size: int, suspects: list[str], alone: list[str]
+) -> None:
+    lines = Lines()
+    peers = stand_in_turn(lines, stands)
+    for each in peers:
+        each.alone = frozenset(alone) & each.wanted.keys()
+    known = {name for each in peers for name in each.alone}
+    wanted = list(dict.fromkeys(name for each in peers for name in each.wanted))
+    fillers = list(dict.fromkeys(name for each in peers for name in each.fillers))
+    free = [name for name in wanted if name not in known and name not in suspects]
+    resting = [name for name in fillers if name not in known and name not in suspects and name not in free]
+    suspected = [name for name in suspects if name in wanted]
+    filled = list(lines.fill("one", _REQUEST, Suspicion(tuple(suspects), others_worked=True), size))
+    if free:
+        assert filled == [*free, *resting][:size]
+    elif suspected:
+        assert filled == suspected[: min((len(suspected) + 1) // 2, size)]
+    else:
+        assert filled == wanted[:1]
 
 
 def _order(lines: Lines) -> list[str]:
@@ -247,3 +270,13 @@ def test_another_keys_line_that_wants_the_same_name_is_not_served() -> None:
     lines.add(two)
     assert list(lines.take("one", 1, {"a": NotFound()})) == [one]
     assert list(two.wanted) == ["a"]
+
+
+def test_those_who_are_asked_alone_share_no_request_with_one_another() -> None:
+    lines = Lines()
+    lines.add(line("a", "xyz", fillers="f", alone="xyz"))
+    lines.add(line("b", "z", alone="z"))
+    for expected in "xyz":
+        assert list(lines.fill("one", 1, NO_SUSPICION, 30)) == [expected]
+        lines.take("one", 1, {expected: NotFound()})
+    assert lines.fill("one", 1, NO_SUSPICION, 30) == {}
