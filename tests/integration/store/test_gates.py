@@ -191,7 +191,8 @@ async def test_deadlines_a_file_that_stays_locked_is_given_up(tmp_path: Path, mo
     (path,) = make_files(tmp_path, 1)
     files = Files(at_once=1)
     with locked(path), pytest.raises(DatabaseError, match="is locked by another process"):
-        await files.write(path)
+        async with asyncio.timeout(2 * transactions.LOCKED_SECONDS):
+            await files.write(path)
     assert asyncio.get_running_loop().time() == pytest.approx(transactions.LOCKED_SECONDS, abs=1.0)
     await files.assert_nothing_is_left(tmp_path)
 
