@@ -38,7 +38,16 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 
 _OF_INTEREST = frozenset(
-    {"state_unwritable", "state_writable", "database_failed", "tenant_crashed", "tenant_unusable", "tenant_stuck"}
+    {
+        "run_began",
+        "run_ended",
+        "state_unwritable",
+        "state_writable",
+        "database_failed",
+        "tenant_crashed",
+        "tenant_unusable",
+        "tenant_stuck",
+    }
 )
 
 
@@ -103,7 +112,7 @@ async def test_isolation_an_unwritable_state_is_said_to_be_no_tenants_fault(
             other.execute("ROLLBACK")
         await asyncio.sleep(3 * MINUTE)
     told = [event for event in said.events if event in _OF_INTEREST]
-    assert told == ["state_unwritable", "state_writable"]
+    assert told == ["run_began", "state_unwritable", "state_writable", "run_ended"]
 
 
 async def test_answers_that_came_while_earlier_ones_were_saved_are_saved_in_one_go(
