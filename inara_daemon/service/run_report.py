@@ -12,7 +12,7 @@ from inara_daemon.commander import Record, Standing
 from inara_daemon.report import CommanderChange, Problem, RunFacts, Totals, build, should_report, to_json
 from inara_daemon.roster_plan import Roster, waits, waits_until
 from inara_daemon.service.logbook import TenantLines
-from inara_daemon.store.state import outbox, runs
+from inara_daemon.store.state import changes, outbox, runs
 from inara_daemon.store.state import roster as memory
 from inara_daemon.store.state.runs import Run, RunOutcome, RunReason
 from inara_daemon.tenants import Tenant
@@ -74,7 +74,7 @@ async def end_run(connection: AsyncConnection, tenant: Tenant, end: RunEnd) -> i
     if not reports(end.run):
         return None
     row = await memory.load_tenant(connection, tenant.id)
-    changes = await memory.unreported_changes(connection, tenant.id)
+    told = await changes.unreported(connection, tenant.id)
     losses = await outbox.take_losses(connection, tenant.id)
     facts = RunFacts(
         tenant=tenant.name,
@@ -84,8 +84,8 @@ async def end_run(connection: AsyncConnection, tenant: Tenant, end: RunEnd) -> i
         ended_at=end.ended_at,
         next_run_at=end.next_run_at,
         first=row is None or not row.reported,
-        totals=_totals(counts, len({change.key for change in changes})),
-        changes=tuple(CommanderChange(change.name, change.inara_url, change.change) for change in changes),
+        totals=_totals(counts, len({change.key for change in told})),
+        changes=tuple(CommanderChange(change.name, change.inara_url, change.change) for change in told),
         not_found=_names(end, records, Standing.NOT_FOUND),
         ambiguous=_names(end, records, Standing.AMBIGUOUS),
         problems=_problems(end, records),
@@ -96,7 +96,7 @@ async def end_run(connection: AsyncConnection, tenant: Tenant, end: RunEnd) -> i
         log_lines=tuple(end.lines.lines),
         log_lines_dropped=end.lines.dropped,
     )
-    await memory.claim_changes(connection, end.run.id, changes)
+    await changes.claim(connection, end.run.id, told)
     if tenant.webhook is None or should_report(tenant.report, facts) is None:
         return None
     await memory.save_tenant(connection, tenant.id, reported=True)
@@ -108,7 +108,7 @@ async def _prune(connection: AsyncConnection, tenant_id: str, now: datetime) -> 
     """The state stays bounded, however many nights pass."""
     await runs.prune(connection, tenant_id)
     await outbox.prune(connection, now)
-    await memory.prune_changes(connection, tenant_id, now)
+    await changes.prune(connection, tenant_id, now)
 
 
 def _totals(counts: Mapping[str, int], changed: int) -> Totals:
