@@ -74,14 +74,16 @@ async def _begin_patiently(
 ) -> AsyncConnection:
     """Pass the gate and begin; while another process holds SQLite's lock, others may pass between two tries."""
     loop = asyncio.get_running_loop()
-    give_up_at = loop.time() + LOCKED_SECONDS
+    give_up_at: float | None = None
     while True:
+        limit.reschedule(None)  # a wait at the gate is not the database's
         await gate.acquire()
-        limit.reschedule(loop.time() + TRANSACTION_SECONDS)  # a wait at the gate is not the database's
+        limit.reschedule(loop.time() + TRANSACTION_SECONDS)
         try:
             return await _begin(engine, writes=writes)
         except (DBAPIError, sqlite3.Error) as error:
             gate.release()
+            give_up_at = give_up_at or loop.time() + LOCKED_SECONDS
             if "locked" not in str(error) or loop.time() > give_up_at:
                 raise
         except BaseException:
