@@ -90,20 +90,20 @@ class Lines:
         return {
             name: line.wanted[name]
             for name in names
-            for line in self._by_name[fingerprint].get(name, ())
+            for line in self._by_name.get(fingerprint, {}).get(name, ())
             if name in line.wanted and line.may_have(request)
         }
 
     def carried(self, fingerprint: str, names: Collection[str]) -> tuple[Line, ...]:
         """The lines that wait for any of these names."""
-        by_name = self._by_name[fingerprint]
+        by_name = self._by_name.get(fingerprint, {})
         return tuple(dict.fromkeys(line for name in names for line in by_name.get(name, ())))
 
     def take(self, fingerprint: str, request: int, outcomes: Mapping[str, Outcome]) -> dict[Line, Served]:
         """Let every line that waits for these names have its answers, and wait for them no more."""
         served: defaultdict[Line, dict[str, Outcome]] = defaultdict(dict)
         for name, outcome in outcomes.items():
-            for line in self._by_name[fingerprint].pop(name, ()):
+            for line in self._by_name.get(fingerprint, {}).pop(name, ()):
                 line.take(name)
                 served[line][name] = outcome
         return {line: Served(request, mine) for line, mine in served.items()}
