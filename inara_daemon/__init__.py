@@ -3,7 +3,7 @@
 The way of a commander, from an event to a Discord message, by file:
 
     store/tenant_db     names in a tenant's `event`           roster_plan   who is asked for, in which order
-    inara/desk          the counter where all tenants queue   inara/budget, pauses   when a request may leave
+    inara/desk, lines   the counter where all tenants queue   inara/budget, pauses   when a request may leave
     inara/wire, client  one request, and what its answer is   answers       what an answer changes
     store/state         written ahead, then to `cmdr`         report        what a run has to tell
     notify/outbox       the durable queue                     notify/discord   the message

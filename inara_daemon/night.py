@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 from inara_daemon.roster_plan import Plan, Reason, plan_of
 
 _ROUNDING = 1e-6
 """What sums of fractions may be off by."""
-
-_Name = TypeVar("_Name", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,34 +91,36 @@ class NightCost:
     def left_over(self) -> dict[str, int]:
         """How many names of each tenant wait for a later night, about; who is served completely is missing.
 
-        The desk serves tenants in turns, a batch each: a key comes as often as it has tenants, and small rosters are
-        done first.
+        As at the desk: the tenants have turns, a batch each, and the others of the same key fill it up.
         """
-        wishes = {number: float(key.requests) for number, key in enumerate(self.keys) if key.requests}
-        turns = {number: len(self.keys[number].tenants) for number in wishes}
-        left: dict[str, int] = {}
-        for number, requests in _fair_shares(wishes, turns, self.pace.night_requests).items():
-            key = self.keys[number]
-            tenants = key.tenants
-            served = self._answered(key, requests) * sum(tenants.values()) / key.names
-            for tenant_id, names in _fair_shares(tenants, dict.fromkeys(tenants, 1), served).items():
-                rest = math.ceil(tenants[tenant_id] - names - _ROUNDING)  # a part of a name is a name
-                if rest > 0:
-                    left[tenant_id] = rest
-        return left
+        turns = deque(
+            _Waiting(key, tenant_id, float(count)) for key in self.keys for tenant_id, count in key.tenants.items()
+        )
+        shared = {id(key): key.names - key.alone for key in self.keys}
+        for _ in range(min(self.requests, self.pace.night_requests)):
+            while not turns[0].left:
+                turns.popleft()
+            key = turns[0].key
+            batch = min(self.pace.batch_size, shared[id(key)])
+            shared[id(key)] -= batch
+            served = max(batch, 1) * sum(key.tenants.values()) / key.names  # a name may be several tenants'
+            for waiting in turns:
+                if waiting.key is key:
+                    answered = min(waiting.left, served)
+                    waiting.left, served = waiting.left - answered, served - answered
+                if served <= 0:
+                    break
+            turns.rotate(-1)
+        return {waiting.tenant_id: math.ceil(waiting.left) for waiting in turns if waiting.left >= 1}
 
-    def _answered(self, key: KeyCost, requests: float) -> float:
-        """How many names of a key so many requests answer; half a request is one that leaves every other night."""
-        whole = math.floor(requests)
-        less, more = (self._answered_by(key, count) for count in (whole, whole + 1))
-        return less + (more - less) * (requests - whole)
 
-    def _answered_by(self, key: KeyCost, requests: int) -> int:
-        """How many names so many whole requests answer; those asked alone come last."""
-        shared = self.pace.requests_for(key.names - key.alone)
-        if requests <= shared:
-            return min(key.names - key.alone, requests * self.pace.batch_size)
-        return min(key.names - key.alone + requests - shared, key.names)
+@dataclass(slots=True)
+class _Waiting:
+    """A tenant in the queue, with the names that it still waits for."""
+
+    key: KeyCost
+    tenant_id: str
+    left: float
 
 
 def night_cost(askings: Iterable[Asking], pace: Pace) -> NightCost:
@@ -154,14 +153,3 @@ def _key_cost(askings: Iterable[Asking], pace: Pace) -> KeyCost:
         set_aside=len(set_aside - asked),
         requests=pace.requests_for(len(wanted - alone)) + len(alone),
     )
-
-
-def _fair_shares(wishes: Mapping[_Name, float], weights: Mapping[_Name, int], supply: float) -> dict[_Name, float]:
-    """Hand out a supply by weight; what somebody does not need goes to the others."""
-    shares: dict[_Name, float] = {}
-    weight = sum(weights.values())
-    for name in sorted(wishes, key=lambda name: wishes[name] / weights[name]):
-        shares[name] = min(wishes[name], supply * weights[name] / weight)
-        supply -= shares[name]
-        weight -= weights[name]
-    return shares

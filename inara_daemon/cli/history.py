@@ -9,7 +9,7 @@ from inara_daemon.cli.place import Place, state_exists, state_url
 from inara_daemon.cli.screen import console, moment, plain, table
 from inara_daemon.commander import lookup_key
 from inara_daemon.report import words
-from inara_daemon.store.state import roster as memory
+from inara_daemon.store.state import changes
 
 
 async def show_history(place: Place, *, tenant_id: str | None, name: str | None, since: datetime | None) -> int:
@@ -21,18 +21,18 @@ async def show_history(place: Place, *, tenant_id: str | None, name: str | None,
         return Exit.WELL
     async with place.house(settings) as house, house.state.read() as connection:
         key = None if name is None else lookup_key(name)
-        changes = await memory.history(connection, tenant_id=tenant_id, key=key, since=since)
+        found = await changes.history(connection, tenant_id=tenant_id, key=key, since=since)
         console.print("state", plain(house.state.place))
-    if not changes:
+    if not found:
         console.print("Nothing has changed that fits.")
         return Exit.WELL
     shown = table("Changes", "when (UTC)", "tenant", "commander", "what")
-    for change in changes:
+    for change in found:
         what = words(change.change) if change.applied else f"{words(change.change)} (not yet in the tenant's database)"
         shown.add_row(moment(change.at), plain(change.tenant_id), plain(change.name), plain(what))
     console.print(shown)
-    if len(changes) == memory.SHOWN_CHANGES:
+    if len(found) == changes.SHOWN_CHANGES:
         console.print(
-            f"These are the newest {memory.SHOWN_CHANGES:,}; ask with --tenant, --name or --since for others."
+            f"These are the newest {changes.SHOWN_CHANGES:,}; ask with --tenant, --name or --since for others."
         )
     return Exit.WELL

@@ -16,8 +16,7 @@ from inara_daemon.cli.screen import console, counted, duration, moment, plain
 from inara_daemon.report import words
 from inara_daemon.service.engine import House
 from inara_daemon.service.errand import Errand, HeldError, Progress
-from inara_daemon.store.state import roster as memory
-from inara_daemon.store.state import runs
+from inara_daemon.store.state import changes, runs
 from inara_daemon.store.state.outbox import MessageStatus
 from inara_daemon.store.state.requests import RequestKind
 from inara_daemon.store.state.runs import Run, RunOutcome
@@ -107,11 +106,11 @@ async def _show_runs(house: House, errand: Errand, result: Mapping[str, Any], na
     for tenant_id, run_id in result["runs"].items():
         async with house.state.read() as connection:
             run = await runs.load(connection, run_id)
-            changes = await memory.history(connection, tenant_id=tenant_id, run_id=run_id)
+            told = await changes.history(connection, tenant_id=tenant_id, run_id=run_id)
         if run is None:
             continue
         found = found or run.tally.get("names", 0) > 0
-        code = max(code, _show_run(run, [(change.name, words(change.change)) for change in changes]))
+        code = max(code, _show_run(run, [(change.name, words(change.change)) for change in told]))
     code = max(code, show_problems(result))
     if names and not found:
         console.print("No tenant has events of", plain(", ".join(names)), style="red")
@@ -126,7 +125,7 @@ async def _show_runs(house: House, errand: Errand, result: Mapping[str, Any], na
     return code
 
 
-def _show_run(run: Run, changes: Sequence[tuple[str, str]]) -> int:
+def _show_run(run: Run, told: Sequence[tuple[str, str]]) -> int:
     tally = run.tally
     good = run.outcome is RunOutcome.COMPLETE and not run.problems
     console.print(
@@ -137,10 +136,10 @@ def _show_run(run: Run, changes: Sequence[tuple[str, str]]) -> int:
         counted(tally.get("requests", 0), "request"),
         style="green" if good else "yellow",
     )
-    for name, text in changes[:_SHOWN_CHANGES]:
+    for name, text in told[:_SHOWN_CHANGES]:
         console.print("  ", plain(f"{name}: {text}"))
-    if len(changes) > _SHOWN_CHANGES:
-        console.print(f"   ... and {len(changes) - _SHOWN_CHANGES:,} more: see history")
+    if len(told) > _SHOWN_CHANGES:
+        console.print(f"   ... and {len(told) - _SHOWN_CHANGES:,} more: see history")
     for kind, text in run.problems:
         console.print("  ", plain(f"{kind}: {text}"), style="red")
     return Exit.WELL if good and not tally.get("failed", 0) else Exit.TROUBLE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -13,12 +13,13 @@ import structlog
 
 from inara_daemon.commander import Outcome, SetAside, Unanswered
 from inara_daemon.inara.budget import Budget, Grant
-from inara_daemon.inara.decision import LONGEST_RETRY_AFTER, Decision, Failure, Names, decide
+from inara_daemon.inara.decision import Decision, Failure, Names
 from inara_daemon.inara.line import NIGHT_SPENT, Batch, Line, Served, Stopped, Trouble
 from inara_daemon.inara.lines import Lines
 from inara_daemon.inara.pauses import Pauses
+from inara_daemon.inara.reaction import Reaction
 from inara_daemon.inara.suspicion import NO_SUSPICION
-from inara_daemon.inara.wire import Answers, Outage, Refusal, Reply
+from inara_daemon.inara.wire import Answers, Reply
 from inara_daemon.nap import nap
 from inara_daemon.settings import Secret
 
@@ -57,6 +58,7 @@ class Desk:
         self._pauses = pauses
         self._client = client
         self._batch_size = batch_size
+        self._reaction = Reaction(pauses, batch_size)
         self._alive = alive
         self._lines = Lines()
         self._readers: list[float] = []
@@ -210,37 +212,14 @@ class Desk:
         return any(len(self._lines.fill(key, request, NO_SUSPICION, size)) == size for key in keys)
 
     async def _act(self, batch: Batch, grant: Grant, reply: Reply) -> None:
-        convicted = self._is_convicted(batch)
-        decision = decide(reply, convicted=convicted, outages_before=self._pauses.outages)
-        await self._note_outage(decision, reply)
-        if isinstance(reply, Answers):
+        decision = self._reaction.decide(batch, reply)
+        if isinstance(reply, Answers):  # who waits need not wait until it is noted that all is well
             self._lines.end_turn(batch.leader, grant.number)
             self._deliver(batch, grant.number, reply)
-            await self._remember(self._pauses.worked(batch.fingerprint, batch.names.keys(), self._batch_size))
-            if reply.retry_after:
-                await self._remember(self._pauses.asked_to_wait(min(reply.retry_after, LONGEST_RETRY_AFTER)))
-        else:
-            if isinstance(reply, Refusal):
-                await self._hold(batch, decision, reply)
+        await self._reaction.take(batch, decision, reply)
+        if not isinstance(reply, Answers):
             self._tell(batch, grant.number, decision, reply.text)
         self._stop_spent()
-
-    def _is_convicted(self, batch: Batch) -> bool:
-        """Whether a refusal would be the fault of the batch's only name."""
-        known = len(batch.names) == 1 and any(batch.names.keys() <= line.alone for line in batch.lines)
-        return known or self._pauses.suspicion(batch.fingerprint).convicts(batch.names)
-
-    async def _note_outage(self, decision: Decision, reply: Reply) -> None:
-        """Hold everything after an outage, and say when outages begin and when they end."""
-        before = self._pauses.outages
-        if isinstance(reply, Outage):
-            if not before:
-                _log.warning("outage_began", error=reply.text)
-            await self._remember(self._pauses.outage(reply.text, decision.delay))
-            return
-        if before:
-            _log.info("outage_ended", failed_requests=before)
-        await self._remember(self._pauses.outage_ended())
 
     def _deliver(self, batch: Batch, request: int, answers: Answers) -> None:
         """Hand each answer to every line that waits for the name; who lacks one tries again, three times in all."""
@@ -280,30 +259,6 @@ class Desk:
         for request, outcomes in served.items():
             line.tell(Served(request, outcomes))
 
-    async def _hold(self, batch: Batch, decision: Decision, refusal: Refusal) -> None:
-        """Pause what the refusal concerns."""
-        pausing: Awaitable[object]
-        if decision.failure is Failure.LIMITED:
-            pausing = self._pauses.limited(refusal.text, refusal.retry_after)
-        elif decision.failure is Failure.NOT_WHITELISTED:
-            pausing = self._pauses.not_whitelisted()
-        elif decision.failure is Failure.BAD_KEY:
-            pausing = self._pauses.bad_key(batch.fingerprint, refusal.text)
-        else:
-            pausing = self._suspect(batch, decision, refusal)
-        _log.error("request_refused", failure=decision.failure, key=batch.fingerprint, error=refusal.text)
-        await self._remember(pausing)
-
-    def _suspect(self, batch: Batch, decision: Decision, refusal: Refusal) -> Awaitable[object]:
-        """Pause the key, and narrow down who of the batch may be the reason."""
-        suspicion = self._pauses.suspicion(batch.fingerprint)
-        if decision.names is Names.CULPRIT:
-            after, size = suspicion.settled(next(iter(batch.names))), None
-        else:
-            after = suspicion.refused(batch.names)
-            size = None if suspicion.others_worked else len(batch.names)
-        return self._pauses.unknown_refusal(batch.fingerprint, refusal.text, after, size, refusal.retry_after)
-
     def _tell(self, batch: Batch, request: int, decision: Decision, text: str) -> None:
         """Say to the lines that were carried what happened to their names."""
         failure = decision.failure or Failure.OUTAGE
@@ -323,10 +278,3 @@ class Desk:
             if line.wanted and line.last_request is not None and self._budget.requests >= line.last_request:
                 self._lines.close(line)
                 line.tell(Stopped(NIGHT_SPENT, "the night's share of requests is spent"))
-
-    async def _remember(self, pausing: Awaitable[object]) -> None:
-        """Wait for a pause to be stored; it is honoured at once, and nothing is sent before it is stored."""
-        try:
-            await pausing
-        except Exception as error:  # noqa: BLE001 - the store's own exceptions are unknown here
-            _log.error("pause_unsaved", error=str(error))

@@ -22,7 +22,7 @@ class Lines:
     def __init__(self) -> None:
         self._turns: list[Line] = []
         self._by_key: defaultdict[str, list[Line]] = defaultdict(list)
-        self._by_name: dict[tuple[str, str], tuple[Line, ...]] = {}
+        self._by_name: defaultdict[str, dict[str, tuple[Line, ...]]] = defaultdict(dict)
 
     def __iter__(self) -> Iterator[Line]:
         """Whose turn is next comes first."""
@@ -31,16 +31,19 @@ class Lines:
     def add(self, line: Line) -> None:
         """Let a line stand behind those who were served no later than its tenant."""
         self._queue(line)
-        alone = (line,)
+        by_name, alone = self._by_name[line.fingerprint], (line,)
         for name in chain(line.wanted, line.fillers):
-            others = self._by_name.get((line.fingerprint, name))
-            self._by_name[line.fingerprint, name] = alone if others is None else (*others, line)
+            others = by_name.setdefault(name, alone)
+            if others is not alone:
+                by_name[name] = (*others, line)
 
     def remove(self, line: Line) -> None:
         """Forget a line and what it still waits for."""
         self._unqueue(line)
         for name in chain(line.wanted, line.fillers):
             self._leave(line, name)
+        if line.fingerprint not in self._by_key:
+            self._by_name.pop(line.fingerprint, None)
 
     def close(self, line: Line) -> None:
         """Nothing more is asked for this line."""
@@ -49,11 +52,12 @@ class Lines:
         line.wanted.clear()
 
     def _leave(self, line: Line, name: str) -> None:
-        left = tuple(other for other in self._by_name[line.fingerprint, name] if other is not line)
+        by_name = self._by_name[line.fingerprint]
+        left = tuple(other for other in by_name[name] if other is not line)
         if left:
-            self._by_name[line.fingerprint, name] = left
+            by_name[name] = left
         else:
-            del self._by_name[line.fingerprint, name]
+            del by_name[name]
 
     def fingerprints(self) -> Iterable[str]:
         """The fingerprints of the keys for which lines stand here."""
@@ -86,19 +90,20 @@ class Lines:
         return {
             name: line.wanted[name]
             for name in names
-            for line in self._by_name.get((fingerprint, name), ())
+            for line in self._by_name.get(fingerprint, {}).get(name, ())
             if name in line.wanted and line.may_have(request)
         }
 
     def carried(self, fingerprint: str, names: Collection[str]) -> tuple[Line, ...]:
         """The lines that wait for any of these names."""
-        return tuple(dict.fromkeys(line for name in names for line in self._by_name.get((fingerprint, name), ())))
+        by_name = self._by_name.get(fingerprint, {})
+        return tuple(dict.fromkeys(line for name in names for line in by_name.get(name, ())))
 
     def take(self, fingerprint: str, request: int, outcomes: Mapping[str, Outcome]) -> dict[Line, Served]:
         """Let every line that waits for these names have its answers, and wait for them no more."""
         served: defaultdict[Line, dict[str, Outcome]] = defaultdict(dict)
         for name, outcome in outcomes.items():
-            for line in self._by_name.pop((fingerprint, name), ()):
+            for line in self._by_name.get(fingerprint, {}).pop(name, ()):
                 line.take(name)
                 served[line][name] = outcome
         return {line: Served(request, mine) for line, mine in served.items()}

@@ -159,7 +159,7 @@ class RequestDesk:
             current = tasks[tenant_id].current if tenant_id in tasks else None
             progress[tenant_id] = {
                 "done": tenant_id not in open_ids,
-                "trouble": current.database_trouble if current is not None else None,
+                "trouble": current.patience.trouble if current is not None else None,
                 **(current.counts() if current is not None else {}),
                 **self._waiting(tenant_id),
             }

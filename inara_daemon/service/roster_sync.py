@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from inara_daemon.answers import Known, Namesake, Update, weigh
 from inara_daemon.clock import Clock
 from inara_daemon.commander import Found, Outcome, Record, Snapshot
 from inara_daemon.inara.line import Served
 from inara_daemon.roster_plan import Roster, Spelling, gather
+from inara_daemon.service.off_the_loop import computed
 from inara_daemon.store.state import roster as memory
 from inara_daemon.store.state.database import StateDatabase
 from inara_daemon.store.tenant_db import RosterWrite, TenantDatabase
-
-LARGE = 5_000
-"""Names; sorting more of them would hold up the loop, and so every other tenant and the next token."""
 
 
 @dataclass(slots=True)
@@ -37,7 +35,7 @@ class RosterSync:
                 newest[spelling.name] = max(spelling.event_id, newest.get(spelling.name, 0))
             self.alive()
         found = [Spelling(name, event_id) for name, event_id in newest.items()]
-        return await asyncio.to_thread(gather, found) if len(found) > LARGE else gather(found)
+        return await computed(partial(gather, found), len(found))
 
     async def weigh_answers(
         self, served: Sequence[Served], roster: Roster, records: Mapping[str, Record]

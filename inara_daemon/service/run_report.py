@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -12,7 +13,7 @@ from inara_daemon.commander import Record, Standing
 from inara_daemon.report import CommanderChange, Problem, RunFacts, Totals, build, should_report, to_json
 from inara_daemon.roster_plan import Roster, waits, waits_until
 from inara_daemon.service.logbook import TenantLines
-from inara_daemon.store.state import outbox, runs
+from inara_daemon.store.state import changes, outbox, runs
 from inara_daemon.store.state import roster as memory
 from inara_daemon.store.state.runs import Run, RunOutcome, RunReason
 from inara_daemon.tenants import Tenant
@@ -22,12 +23,22 @@ _FAILED = frozenset({Standing.REJECTED, Standing.SET_ASIDE, Standing.UNANSWERED}
 
 
 @dataclass(frozen=True, slots=True)
+class Summary:
+    """What came of the names that a run asked for."""
+
+    counts: Mapping[str, int]
+    not_found: tuple[str, ...]
+    ambiguous: tuple[str, ...]
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RunEnd:
     """All that a report needs and only the run itself knows."""
 
     run: Run
     outcome: RunOutcome
-    roster: Roster
+    summary: Summary
     ended_at: datetime
     next_run_at: datetime | None
     lines: TenantLines
@@ -65,16 +76,32 @@ def tally(roster: Roster, records: Mapping[str, Record], run: Run) -> dict[str, 
     }
 
 
+def summarise(run: Run, roster: Roster, records: Mapping[str, Record]) -> Summary:
+    """Sum up a run; pure, and long work for a large roster."""
+    by_standing: dict[Standing, list[tuple[str, Record]]] = {standing: [] for standing in Standing}
+    for key, spellings in roster.spellings.items():
+        record = records.get(key)
+        if record is not None and record.standing is not None and record.answered_request > run.first_request:
+            by_standing[record.standing].append((spellings[0].name.strip(), record))
+    for answered in by_standing.values():
+        answered.sort(key=itemgetter(0))
+    return Summary(
+        tally(roster, records, run),
+        _names(by_standing[Standing.NOT_FOUND]),
+        _names(by_standing[Standing.AMBIGUOUS]),
+        _problems(run, roster, by_standing),
+    )
+
+
 async def end_run(connection: AsyncConnection, tenant: Tenant, end: RunEnd) -> int | None:
     """Close the run, claim the changes and put the report into the outbox; the message's id, if one is sent."""
-    records = await memory.records(connection, tenant.id)
-    counts = tally(end.roster, records, end.run)
+    counts = end.summary.counts
     await runs.end(connection, end.run.id, ended_at=end.ended_at, outcome=end.outcome, tally=counts)
     await _prune(connection, tenant.id, end.ended_at)
     if not reports(end.run):
         return None
     row = await memory.load_tenant(connection, tenant.id)
-    changes = await memory.unreported_changes(connection, tenant.id)
+    told = await changes.unreported(connection, tenant.id)
     losses = await outbox.take_losses(connection, tenant.id)
     facts = RunFacts(
         tenant=tenant.name,
@@ -84,11 +111,11 @@ async def end_run(connection: AsyncConnection, tenant: Tenant, end: RunEnd) -> i
         ended_at=end.ended_at,
         next_run_at=end.next_run_at,
         first=row is None or not row.reported,
-        totals=_totals(counts, len({change.key for change in changes})),
-        changes=tuple(CommanderChange(change.name, change.inara_url, change.change) for change in changes),
-        not_found=_names(end, records, Standing.NOT_FOUND),
-        ambiguous=_names(end, records, Standing.AMBIGUOUS),
-        problems=_problems(end, records),
+        totals=_totals(counts, len({change.key for change in told})),
+        changes=tuple(CommanderChange(change.name, change.inara_url, change.change) for change in told),
+        not_found=end.summary.not_found,
+        ambiguous=end.summary.ambiguous,
+        problems=end.summary.problems,
         undelivered=tuple(
             f"report of run {loss['run_id']}: {loss['status']} ({loss['error'] or 'no reason given'})"
             for loss in losses
@@ -96,7 +123,7 @@ async def end_run(connection: AsyncConnection, tenant: Tenant, end: RunEnd) -> i
         log_lines=tuple(end.lines.lines),
         log_lines_dropped=end.lines.dropped,
     )
-    await memory.claim_changes(connection, end.run.id, changes)
+    await changes.claim(connection, end.run.id, told)
     if tenant.webhook is None or should_report(tenant.report, facts) is None:
         return None
     await memory.save_tenant(connection, tenant.id, reported=True)
@@ -108,7 +135,7 @@ async def _prune(connection: AsyncConnection, tenant_id: str, now: datetime) -> 
     """The state stays bounded, however many nights pass."""
     await runs.prune(connection, tenant_id)
     await outbox.prune(connection, now)
-    await memory.prune_changes(connection, tenant_id, now)
+    await changes.prune(connection, tenant_id, now)
 
 
 def _totals(counts: Mapping[str, int], changed: int) -> Totals:
@@ -123,31 +150,20 @@ def _totals(counts: Mapping[str, int], changed: int) -> Totals:
     )
 
 
-def _names(end: RunEnd, records: Mapping[str, Record], standing: Standing) -> tuple[str, ...]:
-    """The spellings of those whom this run asked for and who have this standing."""
-    return tuple(name for name, _ in _answered(end, records, standing))
+def _names(answered: Iterable[tuple[str, Record]]) -> tuple[str, ...]:
+    return tuple(name for name, _ in answered)
 
 
-def _answered(end: RunEnd, records: Mapping[str, Record], standing: Standing) -> list[tuple[str, Record]]:
-    found = [
-        (spellings[0].name.strip(), record)
-        for key, spellings in end.roster.spellings.items()
-        if (record := records.get(key)) is not None
-        and record.standing is standing
-        and record.answered_request > end.run.first_request
-    ]
-    return sorted(found, key=lambda item: item[0])
-
-
-def _problems(end: RunEnd, records: Mapping[str, Record]) -> tuple[Problem, ...]:
-    found = [Problem(kind, text) for kind, text in end.run.problems]
-    found += [Problem("name_rejected", name) for name in _names(end, records, Standing.REJECTED)]
+def _problems(
+    run: Run, roster: Roster, answered: Mapping[Standing, Sequence[tuple[str, Record]]]
+) -> tuple[Problem, ...]:
+    found = [Problem(kind, text) for kind, text in run.problems]
+    found += [Problem("name_rejected", name) for name, _ in answered[Standing.REJECTED]]
     found += [
-        Problem("name_set_aside", _set_aside_words(name, record))
-        for name, record in _answered(end, records, Standing.SET_ASIDE)
+        Problem("name_set_aside", _set_aside_words(name, record)) for name, record in answered[Standing.SET_ASIDE]
     ]
-    found += [Problem("name_unanswered", name) for name in _names(end, records, Standing.UNANSWERED)]
-    found += [Problem("name_too_long", f"{name[:40]}…") for name in end.roster.too_long]
+    found += [Problem("name_unanswered", name) for name, _ in answered[Standing.UNANSWERED]]
+    found += [Problem("name_too_long", f"{name[:40]}…") for name in roster.too_long]
     return tuple(found)
 
 

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
-from typing import TypeVar
 
 import structlog
 
 from inara_daemon.commander import Record
 from inara_daemon.inara.line import AT_ONCE, NIGHT_SPENT, Line, Notice, Served, Stopped, Trouble
 from inara_daemon.nap import nap
+from inara_daemon.night import Pace
 from inara_daemon.roster_plan import Plan, Roster, newest_event, plan, plan_named
-from inara_daemon.service.roster_sync import LARGE, RosterSync
-from inara_daemon.service.run_report import RunEnd, end_run, tally
+from inara_daemon.service.database_patience import DatabaseGivenUpError, DatabasePatience
+from inara_daemon.service.off_the_loop import computed
+from inara_daemon.service.roster_sync import RosterSync
+from inara_daemon.service.run_report import RunEnd, end_run, summarise, tally
 from inara_daemon.service.services import Services
-from inara_daemon.store.errors import DatabaseError, DatabaseFailure, StateError
+from inara_daemon.store.errors import StateError
 from inara_daemon.store.state import roster as memory
 from inara_daemon.store.state import runs
 from inara_daemon.store.state.runs import Run, RunOutcome, RunReason
 from inara_daemon.store.tenant_db import RosterWrite
 from inara_daemon.tenants import Tenant
 
-DATABASE_BACKOFF = (5.0, 15.0, 60.0, 300.0, 900.0)
-"""Seconds until a tenant's database is tried again; the last one repeats until the run's deadline."""
 _NAP_SECONDS = 10.0
 """A waiting run looks up at least this often: for its deadline, whatever the clock does, and to show that it lives."""
 _TALLY_SECONDS = 2.0
@@ -35,10 +35,7 @@ _NAMES_A_TRANSACTION = 2_000
 _NAMES_A_SAVE = 200
 """What came while the last answers were saved is saved in one go, but a transaction stays short."""
 _SCHEDULED = frozenset({RunReason.CRON, RunReason.CATCH_UP, RunReason.FIRST, RunReason.RELOAD})
-_WORTH_WAITING_FOR = frozenset({DatabaseFailure.LOCKED, DatabaseFailure.UNREACHABLE, DatabaseFailure.FULL})
-"""What may pass by itself; the rest needs an operator, so the run ends and says so."""
 
-_Result = TypeVar("_Result")
 _log = structlog.get_logger("inara_daemon.run")
 
 
@@ -64,7 +61,7 @@ class _Stop(Exception):  # noqa: N818 - not an error
 
 @dataclass(slots=True)
 class TenantRun:
-    """A run under way; `next_run_at` is for the report, `database_trouble` why it waits for the tenant's database."""
+    """A run under way; `next_run_at` is for the report."""
 
     services: Services
     tenant: Tenant
@@ -74,12 +71,15 @@ class TenantRun:
     fingerprint: str
     roster: Roster = field(default_factory=lambda: Roster({}))
     records: dict[str, Record] = field(default_factory=dict)
-    database_trouble: str | None = None
-    _counts: dict[str, int] = field(default_factory=lambda: {"names": 0, "answered": 0})
+    patience: DatabasePatience = field(init=False)
+    _counts: Mapping[str, int] = field(default_factory=lambda: {"names": 0, "answered": 0})
     _tally_at: float = 0.0
     _troubles: set[str] = field(default_factory=set)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _line: Line | None = None
+
+    def __post_init__(self) -> None:
+        self.patience = DatabasePatience(self)
 
     def stop(self) -> None:
         """Leave the run open for a successor, once what is under way is saved."""
@@ -91,8 +91,8 @@ class TenantRun:
         """How far the run was when it last counted: see `tally`."""
         return self._counts
 
-    def _count(self) -> dict[str, int]:
-        self._counts = tally(self.roster, self.records, self.run)
+    async def _count(self) -> Mapping[str, int]:
+        self._counts = await computed(partial(tally, self.roster, self.records, self.run), len(self.records))
         return self._counts
 
     async def execute(self) -> bool:
@@ -102,6 +102,8 @@ class TenantRun:
                 ending = await self._work()
             except _Stop as stop:
                 ending = stop.ending
+            except DatabaseGivenUpError:
+                ending = Ending.DATABASE
             if ending is Ending.HANDED_OVER:
                 _log.info("run_handed_over")
                 return False
@@ -112,14 +114,14 @@ class TenantRun:
         with self.services.desk.reading():
             async with self.services.preparing.turn(begun=True):
                 names = await self._prepare()
-            self._line = line = self._new_line(names)
+            self._line = line = await computed(partial(self._new_line, names), len(names.wanted))
             standing_in_line = self.services.desk.line(line)
         with standing_in_line:
             return await self._serve(line)
 
     async def _prepare(self) -> Plan:
         """Settle what an earlier run left, read the names, and decide whom to ask for."""
-        await self._with_database(self.sync.apply_pending)
+        await self.patience.through(self.sync.apply_pending)
         self.roster = await self._read()
         async with self.services.state.read() as connection:
             self.records = await memory.records(connection, self.tenant.id)
@@ -132,16 +134,15 @@ class TenantRun:
         return names
 
     async def _read(self) -> Roster:
-        roster = await self._with_database(self.sync.read_roster)
+        roster = await self.patience.through(self.sync.read_roster)
         for name in roster.too_long:
             _log.warning("name_skipped", name=f"{name[:40]}…", reason="longer than 64 characters")
         return roster
 
     async def _note_new_names(self) -> None:
         """Whom this run does not reach waits for the next one, and is no discovery in between."""
-        counts = self._count()
-        new = sorted(self.roster.spellings.keys() - self.records.keys())
-        newest = max((newest_event(spellings) for spellings in self.roster.spellings.values()), default=0)
+        counts = await self._count()
+        new, newest = await computed(partial(_news, self.roster, self.records), len(self.roster.spellings))
         for start in range(0, max(len(new), 1), _NAMES_A_TRANSACTION):
             async with self.services.state.write() as connection:
                 await memory.note_names(connection, self.tenant.id, new[start : start + _NAMES_A_TRANSACTION])
@@ -154,7 +155,7 @@ class TenantRun:
         decide = partial(
             plan, self.roster, self.records, first_request=self.run.first_request, now=self.services.clock.now()
         )
-        return await asyncio.to_thread(decide) if len(self.roster.spellings) > LARGE else decide()
+        return await computed(decide, len(self.roster.spellings))
 
     def _searches(self, keys: Collection[str]) -> dict[str, str]:
         return {key: self.roster.spellings[key][0].name.strip() for key in keys}
@@ -163,8 +164,8 @@ class TenantRun:
         settings = self.services.settings
         last_request = None
         if self.run.reason in _SCHEDULED:
-            night = int(settings.night_minutes * 60 / self.services.desk.interval)
-            last_request = self.run.first_request + max(night, 1)
+            pace = Pace(settings.batch_size, self.services.desk.interval, settings.night_minutes)
+            last_request = self.run.first_request + pace.night_requests
         return Line(
             self.tenant.id,
             self.tenant.inara_api_key,
@@ -190,11 +191,11 @@ class TenantRun:
             if isinstance(notice, Served):
                 await self._save([notice, *line.heard_more(_NAMES_A_SAVE)])
             elif isinstance(notice, Trouble):
-                await self._note(notice.failure.value, notice.text)
+                await self.note(notice.failure.value, notice.text)
             elif isinstance(notice, Stopped):
                 if notice.reason == NIGHT_SPENT:
                     return Ending.NIGHT_SPENT
-                await self._note(notice.reason, self._key_text(notice.text))
+                await self.note(notice.reason, self._key_text(notice.text))
                 return Ending.KEY_REFUSED
             else:
                 return Ending.ANSWERED
@@ -236,8 +237,8 @@ class TenantRun:
                     _log.info("name_unresolved", name=update.key, standing=update.record.standing, inara=update.detail)
             return writes
 
-        writes = await self._with_database(weigh_and_save)
-        await self._with_database(lambda: self.sync.apply(writes))
+        writes = await self.patience.through(weigh_and_save)
+        await self.patience.through(lambda: self.sync.apply(writes))
         await self._save_tally()
 
     async def _save_tally(self) -> None:
@@ -246,48 +247,20 @@ class TenantRun:
         if now < self._tally_at:
             return
         self._tally_at = now + _TALLY_SECONDS
-        counts = self._count()
+        counts = await self._count()
         async with self.services.state.write() as connection:
             await runs.save_tally(connection, self.run.id, counts)
         _log.info("run_progress", answered=counts["answered"], names=counts["names"])
 
-    async def _with_database(self, work: Callable[[], Awaitable[_Result]]) -> _Result:
-        """Try again while a database is away, until the deadline; what needs an operator ends the run."""
-        attempt = 0
-        while True:
-            try:
-                result = await work()
-            except StateError as error:  # answers are kept: they are written when it is back
-                self.services.desk.note_unwritable(error)
-                await self._back_off(DATABASE_BACKOFF[0])
-            except DatabaseError as error:
-                await self._note_database(error, attempt)
-                await self._back_off(DATABASE_BACKOFF[min(attempt, len(DATABASE_BACKOFF) - 1)])
-                attempt += 1
-            else:
-                if attempt:
-                    _log.info("database_recovered", attempts=attempt)
-                    self.database_trouble = None
-                return result
-
-    async def _note_database(self, error: DatabaseError, attempt: int) -> None:
-        """Say what is wrong with the tenant's database; leaves the run if it can't pass by itself."""
-        await self._note(f"database_{error.failure.value}", str(error))
-        if error.failure not in _WORTH_WAITING_FOR and attempt:  # once more: a file may be just being replaced
-            raise _Stop(Ending.DATABASE) from error
-        if attempt == 0:
-            _log.warning("database_failed", failure=error.failure.value, error=str(error))
-        else:
-            self.database_trouble = str(error)
-
-    async def _back_off(self, seconds: float) -> None:
+    async def wait(self, seconds: float) -> None:
+        """Let time pass while a database is away; leaves the run at its deadline and on a stop."""
         end = asyncio.get_running_loop().time() + seconds
         while (remaining := end - asyncio.get_running_loop().time()) > 0:
             self._check_stop()
             self.sync.alive()
             await nap(self._stopping, min(_NAP_SECONDS, remaining))
 
-    async def _note(self, kind: str, text: str) -> None:
+    async def note(self, kind: str, text: str) -> None:
         """Keep a problem for the report, once."""
         if f"{kind}:{text}" in self._troubles:
             return
@@ -295,15 +268,22 @@ class TenantRun:
         async with self.services.state.write() as connection:
             await runs.add_problem(connection, self.run.id, kind, text)
 
+    def note_unwritable(self, error: StateError) -> None:
+        """Say that the daemon's own database is away."""
+        self.services.desk.note_unwritable(error)
+
     async def _end(self, ending: Ending) -> None:
-        counts = self._count()
+        counts = await self._count()
         outcome = await self._outcome(ending)
-        async with self.services.state.write() as connection:
+        async with self.services.state.read() as connection:
             run = await runs.load(connection, self.run.id) or self.run
+            records = await memory.records(connection, self.tenant.id)
+        told = await computed(partial(summarise, run, self.roster, records), len(records))
+        async with self.services.state.write() as connection:
             end = RunEnd(
                 run=run,
                 outcome=outcome,
-                roster=self.roster,
+                summary=told,
                 ended_at=self.services.clock.now(),
                 next_run_at=self.next_run_at(),
                 lines=self.services.logbook.take(self.tenant.id),
@@ -324,9 +304,15 @@ class TenantRun:
             because = (
                 f"requests are paused: {pause.reason}" if pause is not None else "the time until the next run is over"
             )
-            await self._note("incomplete", f"{covered}; {because}; the next run begins with the rest")
+            await self.note("incomplete", f"{covered}; {because}; the next run begins with the rest")
         elif ending is Ending.NIGHT_SPENT:
             minutes = self.services.settings.night_minutes
-            await self._note("incomplete", f"{covered} in the {minutes} minutes of a night; the next run goes on")
+            await self.note("incomplete", f"{covered} in the {minutes} minutes of a night; the next run goes on")
         _log.warning("run_incomplete", ending=ending.value, answered=counts["answered"], names=counts["names"])
         return RunOutcome.FAILED if ending in {Ending.DATABASE, Ending.KEY_REFUSED} else RunOutcome.INCOMPLETE
+
+
+def _news(roster: Roster, records: Mapping[str, Record]) -> tuple[list[str], int]:
+    """The names that nobody has noted yet, and the newest event."""
+    newest = max((newest_event(spellings) for spellings in roster.spellings.values()), default=0)
+    return sorted(roster.spellings.keys() - records.keys()), newest

@@ -18,7 +18,7 @@ from inara_daemon.sandbox import faults
 from inara_daemon.sandbox.world import demo_world, make_world
 from inara_daemon.service.duty import Duty
 from inara_daemon.service.errand import Errand, HeldError
-from inara_daemon.store.state import outbox, runs
+from inara_daemon.store.state import changes, outbox, runs
 from inara_daemon.store.state import roster as memory
 from inara_daemon.store.state.requests import RequestKind
 from inara_daemon.store.state.runs import RunReason
@@ -41,7 +41,7 @@ async def state_rows(stage: Stage) -> Mapping[str, int]:
     async with stage.house() as house, house.state.read() as connection:
         return {
             "commanders": len(await memory.records(connection, "alpha")),
-            "changes": len(await memory.history(connection)),
+            "changes": len(await changes.history(connection)),
             "messages": sum((await outbox.counts(connection)).values()),
             "runs": 0 if await runs.latest(connection, "alpha") is None else 1,
             "tenants": 0 if await memory.load_tenant(connection, "alpha") is None else 1,

@@ -12,9 +12,10 @@ from inara_daemon.answers import Update
 from inara_daemon.commander import Change, ChangeKind, RankKind, Record, Snapshot, Squadron, Standing
 from inara_daemon.roster_plan import Spelling
 from inara_daemon.roster_row import row_of
-from inara_daemon.store.state import roster
+from inara_daemon.store.state import changes, roster
+from inara_daemon.store.state.changes import StoredChange
 from inara_daemon.store.state.database import StateDatabase
-from inara_daemon.store.state.roster import StoredChange, TenantRow
+from inara_daemon.store.state.roster import TenantRow
 from inara_daemon.store.tenant_db import Applied, RosterWrite
 from tests.integration.store.test_state import open_state
 
@@ -33,13 +34,13 @@ KNOWN = Snapshot(
 )
 
 
-def found(key: str, *changes: Change, spellings: tuple[str, ...] = (), snapshot: Snapshot = KNOWN) -> Update:
+def found(key: str, *kinds: Change, spellings: tuple[str, ...] = (), snapshot: Snapshot = KNOWN) -> Update:
     """A reply that knows the commander."""
     return Update(
         key,
         Record(Standing.FOUND, 9, NOW, 0, None, 41),
         snapshot=snapshot,
-        changes=changes,
+        changes=kinds,
         row=row_of(snapshot),
         spellings=tuple(Spelling(name, 40 + number) for number, name in enumerate(spellings or (key,))),
     )
@@ -85,12 +86,12 @@ async def pending(state: StateDatabase, tenant: str = "alpha") -> list[RosterWri
 
 async def unreported(state: StateDatabase, tenant: str = "alpha") -> list[StoredChange]:
     async with state.read() as connection:
-        return list(await roster.unreported_changes(connection, tenant))
+        return list(await changes.unreported(connection, tenant))
 
 
 async def history(state: StateDatabase) -> list[Change]:
     async with state.read() as connection:
-        return [item.change for item in await roster.history(connection)]
+        return [item.change for item in await changes.history(connection)]
 
 
 async def test_what_a_reply_taught_is_remembered_as_it_was(state: StateDatabase) -> None:
@@ -130,7 +131,7 @@ async def test_a_change_is_told_only_when_its_row_is_written_and_then_once(state
         ("nova", "Nova", JOINED, NOW),
     ]
     async with state.write() as connection:
-        await roster.claim_changes(connection, 3, told)
+        await changes.claim(connection, 3, told)
     assert await unreported(state) == []
     await mark_applied(state, written={"zane"})
     assert [item.key for item in await unreported(state)] == ["zane"]
@@ -215,12 +216,12 @@ async def test_history_is_narrowed_and_shows_the_newest_in_the_order_they_happen
     await write_ahead(state, found("nova", JOINED), tenant="beta", at=NOW + 3 * DAY)
     async with state.read() as connection:
         shown = {
-            "all": await roster.history(connection),
-            "alpha": await roster.history(connection, tenant_id="alpha"),
-            "nova": await roster.history(connection, tenant_id="alpha", key="nova"),
-            "since": await roster.history(connection, since=NOW + DAY),
-            "run": await roster.history(connection, run_id=4),
-            "newest": await roster.history(connection, limit=2),
+            "all": await changes.history(connection),
+            "alpha": await changes.history(connection, tenant_id="alpha"),
+            "nova": await changes.history(connection, tenant_id="alpha", key="nova"),
+            "since": await changes.history(connection, since=NOW + DAY),
+            "run": await changes.history(connection, run_id=4),
+            "newest": await changes.history(connection, limit=2),
         }
     days = {what: [(item.at - NOW) // DAY for item in items] for what, items in shown.items()}
     assert days == {
@@ -238,11 +239,11 @@ async def test_two_years_of_told_changes_are_kept_and_none_is_dropped_untold(sta
         await write_ahead(state, found("nova", ELITE), at=NOW - age * DAY)
     await mark_applied(state, written={"nova"})
     async with state.write() as connection:
-        await roster.claim_changes(connection, 3, await roster.unreported_changes(connection, "alpha"))
+        await changes.claim(connection, 3, await changes.unreported(connection, "alpha"))
     await write_ahead(state, found("zane", JOINED), at=NOW - 900 * DAY)
     async with state.write() as connection:
-        await roster.prune_changes(connection, "beta", NOW)
-        await roster.prune_changes(connection, "alpha", NOW)
+        await changes.prune(connection, "beta", NOW)
+        await changes.prune(connection, "alpha", NOW)
     assert await history(state) == [ELITE, ELITE, JOINED]
 
 
@@ -258,5 +259,5 @@ async def test_a_night_of_many_names_fits_into_statements(
     told = await unreported(state)
     assert {item.key for item in told} == names - {"name 6"}
     async with state.write() as connection:
-        await roster.claim_changes(connection, 3, told)
+        await changes.claim(connection, 3, told)
     assert (await unreported(state), await pending(state)) == ([], [])

@@ -146,7 +146,11 @@ class LinesAgainstTheModel(RuleBasedStateMachine):
         expected = {
             (key, name): waiting for key in _KEYS for name in _NAMES if (waiting := self.waiting_for(key, name))
         }
-        found = {place: list(waiting) for place, waiting in self.lines._by_name.items()}
+        found = {
+            (key, name): list(waiting)
+            for key, by_name in self.lines._by_name.items()
+            for name, waiting in by_name.items()
+        }
         assert found.keys() == expected.keys()
         for place, waiting in found.items():
             assert len(waiting) == len(expected[place])

@@ -9,9 +9,8 @@ import pytest
 from inara_daemon.commander import Record, Standing
 from inara_daemon.report import Problem
 from inara_daemon.roster_plan import Roster, Spelling, gather
-from inara_daemon.service.logbook import TenantLines
-from inara_daemon.service.run_report import RunEnd, _problems, tally
-from inara_daemon.store.state.runs import Run, RunOutcome, RunReason
+from inara_daemon.service.run_report import summarise, tally
+from inara_daemon.store.state.runs import Run, RunReason
 
 NOW = datetime(2027, 1, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -30,8 +29,7 @@ def roster(*names: str) -> Roster:
 
 
 def problems(roster: Roster, records: dict[str, Record]) -> list[Problem]:
-    end = RunEnd(run(), RunOutcome.COMPLETE, roster, NOW, None, TenantLines())
-    return list(_problems(end, records))
+    return list(summarise(run(), roster, records).problems)
 
 
 @pytest.mark.parametrize(
