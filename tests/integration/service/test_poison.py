@@ -146,7 +146,7 @@ async def test_failures_a_culprit_is_tried_by_itself_after_longer_and_longer_wai
         assert (await night.record()).misses == 2
         assert night.culprit not in rows(night.roster)
         stage.inara.world.poison.clear()
-        await asyncio.sleep(1.5 * DAY)
+        await asyncio.sleep(DAY + 10 * MINUTE)
     assert night.days_of_the_culprit == [1, 3]
     assert rows(night.roster)[night.culprit]["inara_url"]
     record = await night.record()
@@ -163,7 +163,7 @@ async def test_failures_a_culprit_that_became_harmless_is_one_of_many_again(nigh
     async with stage.engine():
         await asyncio.sleep(4 * HOUR)
         stage.inara.world.poison.clear()
-        await asyncio.sleep(_SIX - 4 * HOUR + 2.5 * DAY)
+        await asyncio.sleep(_SIX - 4 * HOUR + 2 * DAY + 10 * MINUTE)
     last = [each.names for each in stage.inara.arrivals if each.key == _ALPHA][-3:]
     assert [len(names) for names in last] == [30, 30, 30]
     assert any(night.culprit in names for names in last)

@@ -22,7 +22,7 @@ from inara_daemon.inara.suspicion import NO_SUSPICION
 from inara_daemon.secret import Secret
 from inara_daemon.store import migrations
 from inara_daemon.store.engines import open_engine, resolve_url
-from inara_daemon.store.state import roster
+from inara_daemon.store.state import changes, roster
 from inara_daemon.store.state.budget import BudgetTable
 from inara_daemon.store.state.database import SCHEMA_VERSION
 from inara_daemon.store.transactions import read_transaction, write_transaction
@@ -212,7 +212,7 @@ async def test_the_changes_of_the_first_release_are_told_once_and_written_once(
     assert before["change"]
     told = Change(ChangeKind.PROMOTED, "6", "7", RankKind.COMBAT)
     async with open_state(url) as state, state.read() as connection:
-        unreported = await roster.unreported_changes(connection, "alpha")
+        unreported = await changes.unreported(connection, "alpha")
         assert [(item.id, item.change) for item in unreported] == [(2, told)]
         assert [write.name for write in await roster.pending_writes(connection, "alpha")] == ["Nova"]
         assert (await roster.records(connection, "alpha"))["nova"].standing is Standing.FOUND
