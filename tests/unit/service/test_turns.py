@@ -13,6 +13,9 @@ from tests.virtual_time import VirtualTimeLoop
 
 pytestmark = pytest.mark.virtual_time
 
+_FOREVER_SECONDS = 1_000.0
+"""Nobody here waits as long for a turn that will be free."""
+
 
 class Work:
     """Work that takes a turn, and notes who is at it."""
@@ -24,7 +27,7 @@ class Work:
         self.most = 0
 
     async def do(self, name: str, seconds: float = 0.1, *, begun: bool = False) -> None:
-        async with self.turns.turn(begun=begun):
+        async with asyncio.timeout(_FOREVER_SECONDS), self.turns.turn(begun=begun):
             self.began.append(name)
             self.at_work += 1
             self.most = max(self.most, self.at_work)
