@@ -12,6 +12,7 @@ import structlog
 from inara_daemon.cli.exits import Exit
 from inara_daemon.cli.place import Place, read_tenants
 from inara_daemon.service.daemon import Daemon, Health
+from inara_daemon.service.garbage import leave_it_to_quiet_moments
 from inara_daemon.service.systemd import Systemd
 from inara_daemon.settings import Settings
 from inara_daemon.store.state.lock import engine_lock
@@ -36,6 +37,7 @@ async def run_daemon(place: Place) -> int:
             serve_web=lambda health: _serve_web(settings, health),
         )
         _turn_signals_into_calls(daemon)
+        leave_it_to_quiet_moments()
         return Exit.WELL if await daemon.run() else Exit.TROUBLE
 
 

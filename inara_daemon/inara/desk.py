@@ -31,6 +31,8 @@ _LONGEST_NAP_SECONDS = 10.0
 _SHORTEST_NAP_SECONDS = 0.001
 """A wait may be too short for a float to tell: never look again at the same instant."""
 _UNWRITABLE_NAP_SECONDS = 5.0
+_QUIET_SECONDS = 1.0
+"""With so long until the next request, there is time for what would hold one up."""
 
 _log = structlog.get_logger("inara_daemon.desk")
 
@@ -53,6 +55,7 @@ class Desk:
         *,
         batch_size: int,
         alive: Callable[[], None] = lambda: None,
+        quiet: Callable[[], None] = lambda: None,
     ) -> None:
         self._budget = budget
         self._pauses = pauses
@@ -60,6 +63,7 @@ class Desk:
         self._batch_size = batch_size
         self._reaction = Reaction(pauses, batch_size)
         self._alive = alive
+        self._quiet = quiet
         self._lines = Lines()
         self._readers: list[float] = []
         self._recent: dict[tuple[str, str], tuple[int, Outcome]] = {}
@@ -127,6 +131,8 @@ class Desk:
                 wait = self._wait()
                 if wait > 0:
                     await self._save_budget()
+                    if wait > _QUIET_SECONDS:
+                        self._quiet()
                     await self._nap(self._wait())
                     continue
                 await self._await_readers()

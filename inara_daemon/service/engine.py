@@ -19,6 +19,7 @@ from inara_daemon.inara.wire import Application
 from inara_daemon.notify.discord import DiscordSender, open_discord_session
 from inara_daemon.notify.outbox import Outbox
 from inara_daemon.service.duty import Duty
+from inara_daemon.service.garbage import Garbage
 from inara_daemon.service.logbook import Logbook, Redactor
 from inara_daemon.service.progress import Progress
 from inara_daemon.service.request_desk import RequestDesk
@@ -88,6 +89,7 @@ class Engine:
             InaraClient(to_inara, settings.inara_url, application, house.clock.now, timeout=REQUEST_SECONDS),
             batch_size=settings.batch_size,
             alive=house.progress.watch("desk", patience=_DESK_PATIENCE),
+            quiet=Garbage(house.clock.boottime).collect,
         )
         self.outbox = Outbox(
             OutboxTable(house.state),

@@ -100,7 +100,10 @@ class StateDatabase:
         except DatabaseError as error:
             if error.failure is DatabaseFailure.READ_ONLY:
                 await self._engine.dispose()  # a connection opened while it was read-only would stay so
-            raise StateError(error.failure, str(error)) from error
+            text = str(error)
+            if error.failure is DatabaseFailure.TABLES_MISSING:
+                text = f"{self.place} lacks a table of the daemon's: restore it from a backup, or move it away"
+            raise StateError(error.failure, text) from error
 
     def stamp(self) -> object:
         """What differs from the last stamp if anybody may have written since: asking for it costs no query."""

@@ -421,6 +421,21 @@ async def test_a_pause_is_stored_before_anything_else_is_sent() -> None:
     assert len(at.inara.requests) == 2
 
 
+async def test_quiet_moments_are_told_while_no_token_is_near_and_never_else() -> None:
+    clock, told = virtual_clock(), list[float]()
+    budget, pauses = Budget(BudgetRow(), clock, rate=2, deadline=60), Pauses(PauseRows(), clock, application="App")
+    await budget.start()
+    loop = asyncio.get_running_loop()
+    desk = Desk(budget, pauses, Inara(), batch_size=30, quiet=lambda: told.append(loop.time()))
+    running = asyncio.create_task(desk.run())
+    with desk.line(line("a", numbered("n", 60))):
+        await asyncio.sleep(70)
+    desk.stop()
+    await running
+    assert told
+    assert not [time for time in told if 30.0 < time < 31.4 or 61.5 < time < 62.9]  # a token, or an answer, is due
+
+
 async def test_who_leaves_the_line_before_its_turn_burns_no_token() -> None:
     async with counter(Inara()) as at:
         leaving = line("a", ["x"])
