@@ -98,7 +98,7 @@ class NightCost:
         )
         shared = {id(key): key.names - key.alone for key in self.keys}
         for _ in range(min(self.requests, self.pace.night_requests)):
-            while not turns[0].left:
+            while turns[0].left < _ROUNDING:
                 turns.popleft()
             key = turns[0].key
             batch = min(self.pace.batch_size, shared[id(key)])

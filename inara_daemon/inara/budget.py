@@ -29,8 +29,8 @@ class BudgetStore(Protocol):
     async def grant(self, *, seen: int, boot_id: str, base: float) -> bool:
         """Store that request `seen + 1` is under way, unless the row changed since."""
 
-    async def settle(self, *, base: float) -> None:
-        """Store that no request is under way."""
+    async def settle(self, *, number: int, base: float) -> None:
+        """Store that request `number` is over, unless another one was granted since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,5 +98,5 @@ class Budget:
     async def save(self) -> None:
         """Store that no request is under way; whoever dies before leaves an open grant, which costs an interval."""
         if self._unsaved:
-            await self._store.settle(base=self._base)
+            await self._store.settle(number=self.requests, base=self._base)
             self._unsaved = False

@@ -68,6 +68,7 @@ class Desk:
         self._readers: list[float] = []
         self._recent: dict[tuple[str, str], tuple[int, Outcome]] = {}
         self._changed = asyncio.Event()
+        self._under_way = 0
         self._stopping = False
         self._unwritable = False
 
@@ -111,8 +112,8 @@ class Desk:
 
     @property
     def requests(self) -> int:
-        """Requests sent so far, by every engine of this state database."""
-        return self._budget.requests
+        """Requests that are over, by every engine of this state database: the answer under way is yet to come."""
+        return self._budget.requests - self._under_way
 
     @property
     def interval(self) -> float:
@@ -153,7 +154,8 @@ class Desk:
     async def _await_readers(self) -> None:
         """Let those who were woken a moment ago finish reading, unless the batch is full without them."""
         loop = asyncio.get_running_loop()
-        while (wait := max(self._readers, default=0.0) - loop.time()) > 0:
+        end = loop.time() + READING_PATIENCE_SECONDS
+        while (wait := min(max(self._readers, default=0.0), end) - loop.time()) > 0:
             if self._stopping or self._has_full_batch():
                 return
             await self._nap(wait)
@@ -165,9 +167,11 @@ class Desk:
         batch = None if self._stopping else self._pick(grant)
         if batch is None:
             self._budget.settle(grant, sent=False)
+            self._stop_spent()  # the count went on all the same
             return
         for line in batch.lines:
             line.in_flight = True
+        self._under_way = 1
         try:
             try:
                 reply = await self._client.lookup(batch.key, tuple(batch.names.values()))
@@ -175,9 +179,11 @@ class Desk:
                 self._budget.settle(grant, sent=True)
             await self._act(batch, grant, reply)
         finally:
+            self._under_way = 0
             for line in batch.lines:
                 line.in_flight = False
                 line.poke()
+            self._stop_spent()
 
     async def _grant(self) -> Grant | None:
         """A token, if the state database can remember that it was taken."""
@@ -225,7 +231,6 @@ class Desk:
         await self._reaction.take(batch, decision, reply)
         if not isinstance(reply, Answers):
             self._tell(batch, grant.number, decision, reply.text)
-        self._stop_spent()
 
     def _deliver(self, batch: Batch, request: int, answers: Answers) -> None:
         """Hand each answer to every line that waits for the name; who lacks one tries again, three times in all."""
@@ -281,6 +286,8 @@ class Desk:
     def _stop_spent(self) -> None:
         """Close the lines whose share of the night is spent."""
         for line in self._lines:
-            if line.wanted and line.last_request is not None and self._budget.requests >= line.last_request:
+            if line.in_flight or not line.wanted or line.last_request is None:
+                continue
+            if self._budget.requests >= line.last_request:
                 self._lines.close(line)
                 line.tell(Stopped(NIGHT_SPENT, "the night's share of requests is spent"))

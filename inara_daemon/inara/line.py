@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from inara_daemon.commander import Outcome
@@ -93,6 +93,10 @@ class Line:
             more.append(following)
             self._notices.popleft()
         return more
+
+    def put_back(self, served: Sequence[Served]) -> None:
+        """Hear these answers again, before everything else."""
+        self._notices.extendleft(reversed(served))
 
     async def listen(self, seconds: float) -> None:
         """Wait for a notice or a poke, but no longer than this."""

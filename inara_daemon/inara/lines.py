@@ -5,11 +5,14 @@ from __future__ import annotations
 from bisect import insort
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import chain
+from itertools import chain, islice
+from zlib import crc32
 
 from inara_daemon.commander import Outcome
 from inara_daemon.inara.line import Line, Served
 from inara_daemon.inara.suspicion import Suspicion
+
+_OF_THOSE_APART = 10
 
 
 class Lines:
@@ -74,16 +77,21 @@ class Lines:
     def fill(self, fingerprint: str, request: int, suspicion: Suspicion, size: int) -> dict[str, str]:
         """The names for a request: as many as wait, up to `size`, from the line whose turn it is and then the next.
 
-        Suspects are left to the end and asked in halves; then those who must be asked alone, one by one.
+        Suspects are left to the end and asked in halves; then those who must be asked alone, one by one. Where there is
+        never an end, as more wait than a night holds, a tenth of the requests is theirs once the key is known to work.
         """
         peers = [line for line in self._by_key[fingerprint] if line.may_have(request)]
-        alone = {name for line in peers for name in line.alone}
-        apart = alone.union(suspicion.names)
-        names = _take({}, (line.wanted for line in peers), apart, size)
-        if names:
-            return _take(names, (line.fillers for line in peers), apart, size)
-        names = suspicion.next_try(self._waiting(fingerprint, request, suspicion.names), size)
-        return names or _take({}, (line.wanted for line in peers), (), 1)
+        alone = dict.fromkeys(name for line in peers for name in sorted(line.alone))
+        suspects = suspicion.next_try(self._waiting(fingerprint, request, suspicion.names), size)
+        apart = suspects or dict(islice(self._waiting(fingerprint, request, alone).items(), 1))
+        if apart and _is_for_those_apart(fingerprint, request) and (suspicion.others_worked or not suspects):
+            return apart
+        names = _take({}, (line.wanted for line in peers), alone.keys() | set(suspicion.names), size)
+        return (
+            _take(names, (line.fillers for line in peers), alone.keys() | set(suspicion.names), size)
+            if names
+            else apart
+        )
 
     def _waiting(self, fingerprint: str, request: int, names: Iterable[str]) -> dict[str, str]:
         """Those of the names that a request may be spent on, with their spellings."""
@@ -129,6 +137,11 @@ class Lines:
         self._by_key[line.fingerprint].remove(line)
         if not self._by_key[line.fingerprint]:
             del self._by_key[line.fingerprint]
+
+
+def _is_for_those_apart(fingerprint: str, request: int) -> bool:
+    """Scattered, so that keys that take turns meet such a request as often as any other."""
+    return crc32(f"{fingerprint} {request}".encode()) % _OF_THOSE_APART == 0
 
 
 def _turn(line: Line) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from inara_daemon.answers import Update
@@ -11,6 +12,7 @@ from inara_daemon.commander import Record, Standing, lookup_key
 from inara_daemon.inara.line import AT_ONCE, Line, Served, Stopped
 from inara_daemon.report import words
 from inara_daemon.roster_plan import Plan, Roster, plan, plan_named
+from inara_daemon.service.off_the_loop import computed
 from inara_daemon.service.roster_sync import RosterSync
 from inara_daemon.service.services import Services
 from inara_daemon.store.errors import DatabaseError
@@ -57,7 +59,7 @@ class DryRun:
             roster = await sync.read_roster()
             async with self.services.state.read() as connection:
                 records = await memory.records(connection, self.tenant.id)
-            asked = self._plan(roster, records)
+            asked = await computed(partial(self._plan, roster, records), len(roster.spellings))
             self._wanted = len(asked.wanted)
             self._set_aside = asked.alone  # a look is not worth a request that Inara most likely refuses
             searches = {key: roster.spellings[key][0].name.strip() for key in (*asked.wanted, *asked.fillers)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -89,7 +90,7 @@ class Engine:
             InaraClient(to_inara, settings.inara_url, application, house.clock.now, timeout=REQUEST_SECONDS),
             batch_size=settings.batch_size,
             alive=house.progress.watch("desk", patience=_DESK_PATIENCE),
-            quiet=Garbage(house.clock.boottime).collect,
+            quiet=Garbage(time.monotonic).collect,
         )
         self.outbox = Outbox(
             OutboxTable(house.state),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 SECONDS = 600.0
 """How often at most."""
-_RARELY = 1_000
+_RARELY = 100
 
 
 def leave_it_to_quiet_moments() -> None:

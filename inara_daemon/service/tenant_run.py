@@ -21,7 +21,7 @@ from inara_daemon.service.off_the_loop import computed
 from inara_daemon.service.roster_sync import RosterSync
 from inara_daemon.service.run_report import RunEnd, end_run, summarise, tally
 from inara_daemon.service.services import Services
-from inara_daemon.store.errors import StateError
+from inara_daemon.store.errors import DatabaseError, StateError
 from inara_daemon.store.state import roster as memory
 from inara_daemon.store.state import runs
 from inara_daemon.store.state.runs import Run, RunOutcome, RunReason
@@ -74,9 +74,13 @@ class TenantRun:
     patience: DatabasePatience = field(init=False)
     _counts: Mapping[str, int] = field(default_factory=lambda: {"names": 0, "answered": 0})
     _tally_at: float = 0.0
-    _troubles: set[str] = field(default_factory=set)
+    _troubles: dict[tuple[str, str], bool] = field(default_factory=dict)
+    """What went wrong, and whether the state knows it."""
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _line: Line | None = None
+    _give_turn_away: Callable[[], None] = lambda: None
+    _backlog: bool = False
+    """Rows are written ahead that the tenant's database does not hold, as it is away."""
 
     def __post_init__(self) -> None:
         self.patience = DatabasePatience(self)
@@ -112,9 +116,11 @@ class TenantRun:
 
     async def _work(self) -> Ending:
         with self.services.desk.reading():
-            async with self.services.preparing.turn(begun=True):
+            async with self.services.preparing.turn(begun=True) as give_away:
+                self._give_turn_away = give_away
                 names = await self._prepare()
-            self._line = line = await computed(partial(self._new_line, names), len(names.wanted))
+            count = len(names.wanted) + len(names.fillers)
+            self._line = line = await computed(partial(self._new_line, names), count)
             standing_in_line = self.services.desk.line(line)
         with standing_in_line:
             return await self._serve(line)
@@ -227,19 +233,32 @@ class TenantRun:
 
     async def _save(self, served: Sequence[Served]) -> None:
         """Write ahead, then apply; if the tenant's database is away, wait for it rather than lose the answers."""
-
-        async def weigh_and_save() -> Sequence[RosterWrite]:
-            updates = await self.sync.weigh_answers(served, self.roster, self.records)
-            writes = await self.sync.save(self.run.id, updates)
-            self.records.update({update.key: update.record for update in updates})
-            for update in updates:
-                if update.detail is not None:
-                    _log.info("name_unresolved", name=update.key, standing=update.record.standing, inara=update.detail)
-            return writes
-
-        writes = await self.patience.through(weigh_and_save)
+        writes = await self.patience.through(lambda: self._write_ahead(served))
         await self.patience.through(lambda: self.sync.apply(writes))
+        if self._backlog:
+            await self.patience.through(self.sync.apply_pending)
+            self._backlog = False
         await self._save_tally()
+
+    async def _write_ahead(self, served: Sequence[Served]) -> Sequence[RosterWrite]:
+        updates = await self.sync.weigh_answers(served, self.roster, self.records)
+        writes = await self.sync.save(self.run.id, updates)
+        self.records.update({update.key: update.record for update in updates})
+        for update in updates:
+            if update.detail is not None:
+                _log.info("name_unresolved", name=update.key, standing=update.record.standing, inara=update.detail)
+        return writes
+
+    async def _keep_heard(self) -> None:
+        """Write ahead what the desk says while the tenant's database is away: nobody is asked for it again."""
+        served = self._line.heard_more(_NAMES_A_SAVE) if self._line is not None else []
+        if served and self._line is not None:
+            try:
+                await self._write_ahead(served)
+            except DatabaseError:  # new names are compared with the tenant's rows, which are away
+                self._line.put_back(served)
+            else:
+                self._backlog = True
 
     async def _save_tally(self) -> None:
         """Let others see how far the run is, now and then."""
@@ -248,25 +267,37 @@ class TenantRun:
             return
         self._tally_at = now + _TALLY_SECONDS
         counts = await self._count()
-        async with self.services.state.write() as connection:
-            await runs.save_tally(connection, self.run.id, counts)
+        try:
+            async with self.services.state.write() as connection:
+                await runs.save_tally(connection, self.run.id, counts)
+        except StateError as error:  # it only informs, and the next one says more
+            self.note_unwritable(error)
         _log.info("run_progress", answered=counts["answered"], names=counts["names"])
 
     async def wait(self, seconds: float) -> None:
         """Let time pass while a database is away; leaves the run at its deadline and on a stop."""
+        self._give_turn_away()
         end = asyncio.get_running_loop().time() + seconds
         while (remaining := end - asyncio.get_running_loop().time()) > 0:
+            await self._keep_heard()
             self._check_stop()
             self.sync.alive()
             await nap(self._stopping, min(_NAP_SECONDS, remaining))
 
     async def note(self, kind: str, text: str) -> None:
-        """Keep a problem for the report, once."""
-        if f"{kind}:{text}" in self._troubles:
+        """Keep a problem for the report, once; later, if it can't be kept now."""
+        self._troubles.setdefault((kind, text), False)
+        unkept = [trouble for trouble, kept in self._troubles.items() if not kept]
+        if not unkept:
             return
-        self._troubles.add(f"{kind}:{text}")
-        async with self.services.state.write() as connection:
-            await runs.add_problem(connection, self.run.id, kind, text)
+        try:
+            async with self.services.state.write() as connection:
+                for trouble in unkept:
+                    await runs.add_problem(connection, self.run.id, *trouble)
+        except StateError as error:
+            self.note_unwritable(error)
+        else:
+            self._troubles = dict.fromkeys(self._troubles, True)
 
     def note_unwritable(self, error: StateError) -> None:
         """Say that the daemon's own database is away."""

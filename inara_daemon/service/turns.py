@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 AT_ONCE = 8
@@ -19,8 +19,11 @@ class Turns:
         self._beginners = asyncio.Lock()
 
     @asynccontextmanager
-    async def turn(self, *, begun: bool = False) -> AsyncIterator[None]:
-        """Wait for a turn and hold it for the length of the block, but not beyond everybody's patience."""
+    async def turn(self, *, begun: bool = False) -> AsyncIterator[Callable[[], None]]:
+        """Wait for a turn and hold it for the length of the block, but not beyond everybody's patience.
+
+        Gives what ends the turn before: whoever only waits holds up nobody.
+        """
         async with AsyncExitStack() as queue:
             if not begun:  # all beginners but one queue here
                 await queue.enter_async_context(self._beginners)
@@ -35,7 +38,7 @@ class Turns:
 
         timer = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, give_away)
         try:
-            yield
+            yield give_away
         finally:
             timer.cancel()
             give_away()

@@ -30,8 +30,8 @@ _INTERVAL = 60.0 / _RATE
 _PROGRAM = ("-m", "inara_daemon")
 _IMPATIENT = """
 import runpy
-import inara_daemon.store.engines as engines
-engines.LOCKED_SECONDS = 1.0  # instead of half a minute
+import inara_daemon.store.transactions as transactions
+transactions.LOCKED_SECONDS = 1.0  # instead of half a minute
 runpy.run_module("inara_daemon", run_name="__main__")
 """
 _FORGETFUL = """

@@ -44,10 +44,11 @@ class BudgetTable:
             )
         return changed.rowcount == 1
 
-    async def settle(self, *, base: float) -> None:
-        """The request is over: the interval counts from `base`."""
+    async def settle(self, *, number: int, base: float) -> None:
+        """Request `number` is over: the interval counts from `base`. A later one, of whichever engine, stays open."""
         async with self._state.write(urgent=True) as connection:
-            await connection.execute(update(budget).where(budget.c.id == _ROW).values(base=base, open=False))
+            ours = (budget.c.id == _ROW, budget.c.requests == number)
+            await connection.execute(update(budget).where(*ours).values(base=base, open=False))
 
     async def pauses(self) -> Sequence[Mapping[str, Any]]:
         """Every stored pause, by column; the suspicion is a mapping."""

@@ -100,7 +100,7 @@ class LeaseLock:
         now = func.clock_timestamp()
         until = now + cast(literal(f"{LEASE_SECONDS} seconds"), Interval)
         free = or_(engine_lease.c.holder == self._holder, engine_lease.c.until < now)
-        async with self._state.write() as connection:
+        async with self._state.write(urgent=True) as connection:
             await connection.exec_driver_sql("LOCK TABLE engine_lease IN EXCLUSIVE MODE")
             known = await connection.scalar(select(engine_lease.c.id).where(engine_lease.c.id == _ROW))
             if known is None:
@@ -130,7 +130,7 @@ class LeaseLock:
     async def release(self) -> None:
         """End the lease now, so that a successor need not wait."""
         ended = func.clock_timestamp() - cast(literal("1 second"), Interval)
-        async with self._state.write() as connection:
+        async with self._state.write(urgent=True) as connection:
             await connection.execute(
                 update(engine_lease).where(engine_lease.c.holder == self._holder).values(until=ended)
             )

@@ -141,7 +141,7 @@ async def test_what_root_makes_belongs_to_whom_the_folder_belongs_to(tmp_path: P
 async def test_deadlines_a_writer_waits_half_a_minute_for_its_turn(tmp_path: Path) -> None:
     async with open_state(f"sqlite:///{tmp_path}/state.db") as state, state.write():
         with pytest.raises(DatabaseError, match=r"state\.db can't be written") as caught:
-            await BudgetTable(state).settle(base=1.0)
+            await BudgetTable(state).settle(number=1, base=1.0)
     assert caught.value.failure is DatabaseFailure.LOCKED
     assert asyncio.get_running_loop().time() == pytest.approx(30.0, abs=0.1)
 
@@ -163,7 +163,9 @@ async def test_budget_a_request_is_granted_only_to_who_saw_the_latest_one(state:
     assert sorted(await asyncio.gather(*tries)) == [False] * 4 + [True]
     assert await budget.load() == {"id": 1, "boot_id": "boot-1", "base": 2.5, "open": True, "requests": 1}
     assert not await budget.grant(seen=1, boot_id="boot-2", base=3.0)
-    await budget.settle(base=4.0)
+    await budget.settle(number=0, base=9.0)  # too late: another one was granted since
+    assert await budget.load() == {"id": 1, "boot_id": "boot-1", "base": 2.5, "open": True, "requests": 1}
+    await budget.settle(number=1, base=4.0)
     assert await budget.load() == {"id": 1, "boot_id": "boot-1", "base": 4.0, "open": False, "requests": 1}
     await budget.start(boot_id="boot-2", base=5.0)
     assert await budget.load() == {"id": 1, "boot_id": "boot-2", "base": 5.0, "open": False, "requests": 1}

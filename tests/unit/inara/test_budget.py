@@ -76,9 +76,10 @@ class Store:
         self._write({"boot_id": boot_id, "base": base, "open": True, "requests": seen + 1})
         return True
 
-    async def settle(self, *, base: float) -> None:
+    async def settle(self, *, number: int, base: float) -> None:
         assert self.row is not None
-        self._write(self.row | {"base": base, "open": False})
+        if self.row["requests"] == number:
+            self._write(self.row | {"base": base, "open": False})
 
     def _write(self, row: dict[str, Any]) -> None:
         when, error = self.faults.pop(0) if self.faults else ("never", StoreError)

@@ -582,3 +582,47 @@ async def test_readers_delay_a_request_for_a_second_after_they_were_woken_and_no
             await at.stand(line("a", ["m"]))
     times = [time for time, _, _ in at.inara.requests]
     assert times == pytest.approx([100.0, 131.5], abs=0.02)
+
+
+async def test_the_last_answers_of_a_night_arrive_whoever_else_comes_meanwhile() -> None:
+    async with counter(Inara(seconds=5), batch_size=10) as at:
+        limited = asyncio.create_task(at.stand(line("a", numbered("n", 30), last=2)))
+        await asyncio.sleep(31 + 5 + 31 + 2)  # the second request is under way
+        with at.desk.line(line("b", ["x"], key="other")):
+            await asyncio.sleep(1)
+        answers = await limited
+    assert len(answers) == 20
+
+
+async def test_readers_that_keep_coming_hold_a_token_for_a_second_in_all() -> None:
+    async with counter(Inara()) as at:
+        await asyncio.sleep(100)
+        waiting = asyncio.create_task(at.stand(line("a", ["x"])))
+        for _ in range(10):
+            with at.desk.reading():
+                await asyncio.sleep(0.5)
+        await waiting
+    assert at.inara.requests[0][0] == pytest.approx(101, abs=0.6)
+
+
+async def test_an_answer_under_way_when_a_run_begins_counts_for_it() -> None:
+    async with counter(Inara(seconds=5)) as at:
+        first = asyncio.create_task(at.stand(line("a", ["x"])))
+        await asyncio.sleep(33)
+        assert at.desk.requests == 0
+        await first
+        assert at.desk.requests == 1
+
+
+async def test_failures_a_poisonous_name_spoils_no_night_for_its_neighbours_though_more_wait_than_a_night_holds() -> (
+    None
+):
+    poisoned, answered = Poisoned("n5"), set[str]()
+    row, rows = BudgetRow(), PauseRows()
+    names = numbered("n", 600)
+    for night in range(8):
+        order = [name for name in names if name not in answered] + [name for name in names if name in answered]
+        async with counter(Inara(poisoned), row=row, rows=rows) as at:
+            limited = line(f"night {night}", order, last=at.desk.requests + 12)
+            answered |= (await at.stand(limited)).keys()
+    assert answered == set(names)
