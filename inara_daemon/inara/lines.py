@@ -6,13 +6,13 @@ from bisect import insort
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain, islice
-from zlib import crc32
 
 from inara_daemon.commander import Outcome
 from inara_daemon.inara.line import Line, Served
 from inara_daemon.inara.suspicion import Suspicion
 
-_OF_THOSE_APART = 10
+_FOR_THOSE_APART = 11
+"""Every eleventh request; a prime, so that hardly any number of keys that take turns always misses it."""
 
 
 class Lines:
@@ -78,13 +78,13 @@ class Lines:
         """The names for a request: as many as wait, up to `size`, from the line whose turn it is and then the next.
 
         Suspects are left to the end and asked in halves; then those who must be asked alone, one by one. Where there is
-        never an end, as more wait than a night holds, a tenth of the requests is theirs once the key is known to work.
+        never an end, as more wait than a night holds, some requests are theirs once the key is known to work.
         """
         peers = [line for line in self._by_key[fingerprint] if line.may_have(request)]
         alone = dict.fromkeys(name for line in peers for name in sorted(line.alone))
         suspects = suspicion.next_try(self._waiting(fingerprint, request, suspicion.names), size)
         apart = suspects or dict(islice(self._waiting(fingerprint, request, alone).items(), 1))
-        if apart and _is_for_those_apart(fingerprint, request) and (suspicion.others_worked or not suspects):
+        if apart and request % _FOR_THOSE_APART == 0 and (suspicion.others_worked or not suspects):
             return apart
         names = _take({}, (line.wanted for line in peers), alone.keys() | set(suspicion.names), size)
         return (
@@ -137,11 +137,6 @@ class Lines:
         self._by_key[line.fingerprint].remove(line)
         if not self._by_key[line.fingerprint]:
             del self._by_key[line.fingerprint]
-
-
-def _is_for_those_apart(fingerprint: str, request: int) -> bool:
-    """Scattered, so that keys that take turns meet such a request as often as any other."""
-    return crc32(f"{fingerprint} {request}".encode()) % _OF_THOSE_APART == 0
 
 
 def _turn(line: Line) -> int:

@@ -98,7 +98,8 @@ async def test_failures_a_poisonous_name_is_found_over_restarts_and_costs_nobody
     arrivals = [each for each in stage.inara.arrivals if each.key == _ALPHA]
     refused = [each for each in arrivals if each.answer == "poisoned"]
     assert refused[-1].names == (night.culprit,)
-    assert (len(arrivals), len(refused)) == (night.requests, night.refusals)
+    assert len(refused) == night.refusals
+    assert night.requests - 1 <= len(arrivals) <= night.requests  # a request of those set apart may spare one
     assert night.requests <= 1 + 3 + 2 * math.ceil(math.log2(30)) + 1
     assert len(rows(night.roster)) == 89
     assert night.culprit not in rows(night.roster)
