@@ -86,12 +86,9 @@ class Lines:
         apart = suspects or dict(islice(self._waiting(fingerprint, request, alone).items(), 1))
         if apart and request % _FOR_THOSE_APART == 0 and (suspicion.others_worked or not suspects):
             return apart
-        names = _take({}, (line.wanted for line in peers), alone.keys() | set(suspicion.names), size)
-        return (
-            _take(names, (line.fillers for line in peers), alone.keys() | set(suspicion.names), size)
-            if names
-            else apart
-        )
+        not_shared = alone.keys() | set(suspicion.names)
+        names = _take({}, (line.wanted for line in peers), not_shared, size)
+        return _take(names, (line.fillers for line in peers), not_shared, size) if names else apart
 
     def _waiting(self, fingerprint: str, request: int, names: Iterable[str]) -> dict[str, str]:
         """Those of the names that a request may be spent on, with their spellings."""

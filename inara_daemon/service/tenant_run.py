@@ -19,6 +19,7 @@ from inara_daemon.roster_plan import Plan, Roster, newest_event, plan, plan_name
 from inara_daemon.service.database_patience import DatabaseGivenUpError, DatabasePatience
 from inara_daemon.service.off_the_loop import computed
 from inara_daemon.service.roster_sync import RosterSync
+from inara_daemon.service.run_problems import RunProblems
 from inara_daemon.service.run_report import RunEnd, end_run, summarise, tally
 from inara_daemon.service.services import Services
 from inara_daemon.store.errors import DatabaseError, StateError
@@ -74,8 +75,7 @@ class TenantRun:
     patience: DatabasePatience = field(init=False)
     _counts: Mapping[str, int] = field(default_factory=lambda: {"names": 0, "answered": 0})
     _tally_at: float = 0.0
-    _troubles: dict[tuple[str, str], bool] = field(default_factory=dict)
-    """What went wrong, and whether the state knows it."""
+    _problems: RunProblems = field(init=False)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _line: Line | None = None
     _give_turn_away: Callable[[], None] = lambda: None
@@ -84,6 +84,7 @@ class TenantRun:
 
     def __post_init__(self) -> None:
         self.patience = DatabasePatience(self)
+        self._problems = RunProblems(self.services.state, self.run.id, self.note_unwritable)
 
     def stop(self) -> None:
         """Leave the run open for a successor, once what is under way is saved."""
@@ -285,19 +286,8 @@ class TenantRun:
             await nap(self._stopping, min(_NAP_SECONDS, remaining))
 
     async def note(self, kind: str, text: str) -> None:
-        """Keep a problem for the report, once; later, if it can't be kept now."""
-        self._troubles.setdefault((kind, text), False)
-        unkept = [trouble for trouble, kept in self._troubles.items() if not kept]
-        if not unkept:
-            return
-        try:
-            async with self.services.state.write() as connection:
-                for trouble in unkept:
-                    await runs.add_problem(connection, self.run.id, *trouble)
-        except StateError as error:
-            self.note_unwritable(error)
-        else:
-            self._troubles = dict.fromkeys(self._troubles, True)
+        """Keep a problem for the report."""
+        await self._problems.add(kind, text)
 
     def note_unwritable(self, error: StateError) -> None:
         """Say that the daemon's own database is away."""
@@ -306,6 +296,7 @@ class TenantRun:
     async def _end(self, ending: Ending) -> None:
         counts = await self._count()
         outcome = await self._outcome(ending)
+        await self._problems.store()  # what went wrong while the state was away as well
         async with self.services.state.read() as connection:
             run = await runs.load(connection, self.run.id) or self.run
             records = await memory.records(connection, self.tenant.id)

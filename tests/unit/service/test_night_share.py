@@ -26,7 +26,9 @@ TENANT = Tenant("alpha", "Alpha", Secret("sqlite:///x.db"), Secret("k" * 20), "0
 def last_request(run: Run, *, night_minutes: int = 360, interval: float = 31.0) -> int | None:
     """Up to which request the desk may spend on this run."""
     services = SimpleNamespace(
-        settings=SimpleNamespace(night_minutes=night_minutes, batch_size=30), desk=SimpleNamespace(interval=interval)
+        state=None,
+        settings=SimpleNamespace(night_minutes=night_minutes, batch_size=30),
+        desk=SimpleNamespace(interval=interval),
     )
     made = TenantRun(cast("Any", services), TENANT, cast("Any", None), run, lambda: None, "k")
     return made._new_line(Plan((), ())).last_request
