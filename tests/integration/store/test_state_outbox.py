@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import pytest
 from sqlalchemy import select
 
 from inara_daemon.clock import Moment
@@ -14,23 +11,9 @@ from inara_daemon.store.state import outbox
 from inara_daemon.store.state.database import StateDatabase
 from inara_daemon.store.state.outbox import MessageStatus, OutboxTable
 from inara_daemon.store.state.tables import message
-from tests.integration.store.test_state import open_state
 
 NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgresql":
-        return str(request.getfixturevalue("postgres_url"))
-    return f"sqlite:///{tmp_path}/state.db"
-
-
-@pytest.fixture
-async def state(url: str) -> AsyncIterator[StateDatabase]:
-    async with open_state(url) as opened:
-        yield opened
 
 
 async def enqueue(state: StateDatabase, *tenants: str) -> list[int]:

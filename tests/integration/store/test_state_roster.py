@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,6 @@ from inara_daemon.store.state.changes import StoredChange
 from inara_daemon.store.state.database import StateDatabase
 from inara_daemon.store.state.roster import TenantRow
 from inara_daemon.store.tenant_db import Applied, RosterWrite
-from tests.integration.store.test_state import open_state
 
 NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -49,19 +47,6 @@ def found(key: str, *kinds: Change, spellings: tuple[str, ...] = (), snapshot: S
 def missed(key: str) -> Update:
     """A reply that knows nobody of that name."""
     return Update(key, Record(Standing.NOT_FOUND, 9, NOW, 2, NOW + 2 * DAY, 41))
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgresql":
-        return str(request.getfixturevalue("postgres_url"))
-    return f"sqlite:///{tmp_path}/state.db"
-
-
-@pytest.fixture
-async def state(url: str) -> AsyncIterator[StateDatabase]:
-    async with open_state(url) as opened:
-        yield opened
 
 
 async def write_ahead(state: StateDatabase, *updates: Update, tenant: str = "alpha", at: datetime = NOW) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
@@ -18,19 +17,6 @@ from inara_daemon.store.state.database import StateDatabase
 from tests.integration.store.test_state import open_state
 
 _MANY = 200
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgresql":
-        return str(request.getfixturevalue("postgres_url"))
-    return f"sqlite:///{tmp_path}/state.db"
-
-
-@pytest.fixture
-async def state(url: str) -> AsyncIterator[StateDatabase]:
-    async with open_state(url) as opened:
-        yield opened
 
 
 async def test_who_is_in_a_hurry_waits_for_no_more_than_two_of_two_hundred_writers(state: StateDatabase) -> None:
