@@ -4,7 +4,8 @@ The way of a commander, from an event to a Discord message, by file:
 
     store/tenant_db     names in a tenant's `event`           roster_plan   who is asked for, in which order
     inara/desk, lines   the counter where all tenants queue   inara/budget, pauses   when a request may leave
-    inara/wire, client  one request, and what its answer is   answers       what an answer changes
+    inara/wire, client  one request, and what its answer is   inara/reaction, suspicion   what a refusal leads to
+    answers             what an answer changes for a tenant   service/discovery   new commanders between runs
     store/state         written ahead, then to `cmdr`         report        what a run has to tell
     notify/outbox       the durable queue                     notify/discord   the message
 
@@ -14,6 +15,7 @@ and nap hand time in.
 
 service/ plugs it together: engine owns everything while it holds the state database, as far as its duty goes (errand
 asks it from another process, request_desk answers), supervisor keeps a tenant_task alive for each tenant, tenant_run is
-one run. daemon is the process that stays; progress tells who is alive, logbook what was logged.
+one run (database_patience waits for databases, turns lets few prepare at once). daemon is the process that stays;
+progress tells who is alive, logbook what was logged.
 cli/ has a file per verb, web/ the health page, sandbox/ stand-ins for Inara and Discord, `__main__` the entry.
 """
