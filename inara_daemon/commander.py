@@ -40,6 +40,7 @@ _PILOT_TITLES: Mapping[RankKind, str] = {
         "Directionless|Mostly Directionless|Compiler|Collector|Cataloguer|Taxonomist|Ecologist|Geneticist"
     ),
 }
+_ELITE = 8
 _ELITE_TITLES = ("Elite", "Elite I", "Elite II", "Elite III", "Elite IV", "Elite V")
 _NAVY_TITLES: Mapping[RankKind, str] = {
     RankKind.EMPIRE: (
@@ -64,6 +65,11 @@ def rank_title(kind: RankKind, value: int) -> str:
     """The name of a rank; `rank N` for a value beyond the known table."""
     titles = _TITLES[kind]
     return titles[value] if 0 <= value < len(titles) else f"rank {value}"
+
+
+def is_elite(kind: RankKind, value: int) -> bool:
+    """Whether a rank is one of the Elite ranks, which crown every ladder but those of the navies."""
+    return kind in _PILOT_TITLES and value >= _ELITE
 
 
 def ladder_name(kind: RankKind) -> str:

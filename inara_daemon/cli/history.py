@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from inara_daemon.change_words import words
 from inara_daemon.cli.exits import Exit
 from inara_daemon.cli.place import Place, state_exists, state_url
 from inara_daemon.cli.screen import console, moment, plain, table
 from inara_daemon.commander import lookup_key
-from inara_daemon.report import words
 from inara_daemon.store.state import changes
 
 

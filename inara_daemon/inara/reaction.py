@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 
 import structlog
 
@@ -10,6 +10,12 @@ from inara_daemon.inara.decision import LONGEST_RETRY_AFTER, Decision, Failure, 
 from inara_daemon.inara.line import Batch
 from inara_daemon.inara.pauses import Pauses
 from inara_daemon.inara.wire import Answers, Outage, Refusal, Reply
+
+_ACTIONS: Mapping[Failure | None, str] = {
+    Failure.LIMITED: "every request waits: somebody shares the key, the application's name or the address",
+    Failure.NOT_WHITELISTED: "every request waits: have INARA_DAEMON_APP_NAME white-listed by Inara",
+    Failure.BAD_KEY: "the tenants with this key wait until it is replaced",
+}
 
 _log = structlog.get_logger("inara_daemon.desk")
 
@@ -63,7 +69,10 @@ class Reaction:
             pausing = self._pauses.bad_key(batch.fingerprint, refusal.text)
         else:
             pausing = self._suspect(batch, decision, refusal)
-        _log.error("request_refused", failure=decision.failure, key=batch.fingerprint, error=refusal.text)
+        action = _ACTIONS.get(decision.failure, "this key waits")
+        _log.error(
+            "request_refused", failure=decision.failure, key=batch.fingerprint, error=refusal.text, action=action
+        )
         await self._remember(pausing)
 
     def _suspect(self, batch: Batch, decision: Decision, refusal: Refusal) -> Awaitable[object]:

@@ -15,16 +15,24 @@ CONTENT = 2_000
 TITLE = 256
 FIELDS = 25
 FIELD_VALUE = 1_024
+FOOTER = 2_048
 EMBED = 6_000
 SUMMARY = 1_000
-"""What the summary may take of the description, beside the time of the next run."""
+"""What the summary, and the totals, may take."""
 _SECTION_TITLE = 80
 _KEPT_ROOM = 40
 """What the lines of every section get, however long those before it are; with 25 sections it still fits."""
 _SHORTEST_TEXT = 12
+_ROOM_BESIDE_HINT = 120
+"""What a section's names want beside the hint, or they come without it."""
+_ROOM_FOR_MORE = 24
+_ROOM_FOR_FENCES = 48
+_CLOSING_TITLE = "This run"
 _LOG_TITLE = "Log"
-_LOG_SHARE = 1_400
-"""What the log lines may take of the embed."""
+_LOG_LINE = 400
+_LOG_ALONE = 3_500
+"""What log lines may take where there is nothing else to tell."""
+_PLAIN_LOG_LINES = 3
 _COLOURS = {Outcome.GOOD: 0x2ECC71, Outcome.PARTIAL: 0xF1C40F, Outcome.FAILED: 0xE74C3C}
 _JOINER = "\N{ZERO WIDTH JOINER}"
 """Not printable by itself, but what makes one emoji of two."""
@@ -50,41 +58,71 @@ def cut(text: str, width: int) -> str:
 
 def escape(text: str) -> str:
     """Text from outside as Discord shows it to the letter: one line, no Markdown, no mention, no link."""
-    line = " ".join("".join(sign if sign.isprintable() or sign == _JOINER else " " for sign in text).split())
-    escaped = _MARKDOWN.sub(r"\\\1", line).replace("://", f":{_NOTHING}//")
+    escaped = _MARKDOWN.sub(r"\\\1", _one_line(text)).replace("://", f":{_NOTHING}//")
     return re.sub(r"^(\d+)\.", r"\1\\.", escaped)
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(sign if sign.isprintable() or sign == _JOINER else " " for sign in text).split())
 
 
 def render(report: Report, *, plain: bool = False) -> dict[str, Any]:
     """The payload of the message; `plain` is a short text without an embed, for what refuses the rich form."""
     message: dict[str, Any] = {"allowed_mentions": {"parse": []}}
     if plain:
-        lines = [f"**{escape(report.title)}**", escape(report.summary), *_closing(report)]
+        texts = (report.summary, report.totals, *report.log_lines[:_PLAIN_LOG_LINES], report.footer)
+        lines = [f"**{escape(report.title)}**", *(_escape_lines(text) for text in texts if text), *_next_run(report)]
         return {**message, "content": cut("\n".join(lines), CONTENT)}
     return {**message, "embeds": [_embed(report)]}
 
 
-def _closing(report: Report) -> list[str]:
-    return [f"Next run <t:{int(report.next_run_at.timestamp())}:R>"] if report.next_run_at is not None else []
+def _next_run(report: Report) -> list[str]:
+    """When the next run is, as a date and as a countdown in the reader's own time zone."""
+    if report.next_run_at is None:
+        return []
+    at = int(report.next_run_at.timestamp())
+    return [f"Next run <t:{at}:f> (<t:{at}:R>)"]
+
+
+def _escape_lines(text: str) -> str:
+    return "\n".join(escape(line) for line in text.splitlines())
 
 
 def _embed(report: Report) -> dict[str, Any]:
-    log = _log_block(report.log_lines, report.log_lines_dropped)
-    title = cut(escape(report.title), TITLE)
-    closing = _closing(report)
-    summary = "\n".join(escape(line) for line in report.summary.splitlines())
-    description = "\n".join([cut(summary, SUMMARY), *closing])
-    room = EMBED - length(title) - length(description) - length(log) - len(_LOG_TITLE)
-    fields = _fields(report.sections, room, FIELDS - (1 if log else 0))
-    if log:
-        fields.append({"name": _LOG_TITLE, "value": log, "inline": False})
-    return {
-        "title": title,
-        "description": description,
+    embed: dict[str, Any] = {
+        "title": cut(escape(report.title), TITLE),
         "color": _COLOURS[report.outcome],
         "timestamp": report.ended_at.isoformat(),
-        "fields": fields,
     }
+    footer = cut(_one_line(report.footer), FOOTER)
+    if footer:
+        embed["footer"] = {"text": footer}
+    is_log = not report.sections and not report.totals
+    description = [cut(_escape_lines(report.summary), SUMMARY)] if report.summary.strip() else []
+    last = _last_fields(report, with_log=not is_log)
+    room = EMBED - length(embed["title"]) - length(footer) - sum(map(length, description))
+    room -= sum(length(field["name"]) + length(field["value"]) for field in last)
+    if is_log and report.log_lines:
+        description.append(_log_block(report, min(room, _LOG_ALONE)))
+    if description:
+        embed["description"] = "\n".join(description)
+    return {**embed, "fields": [*_fields(report.sections, room, FIELDS - len(last)), *last]}
+
+
+def _last_fields(report: Report, *, with_log: bool) -> list[dict[str, Any]]:
+    """What has its place whatever else there is to tell."""
+    fields = []
+    if with_log and report.log_lines:
+        fields.append(_field(_LOG_TITLE, _log_block(report, FIELD_VALUE)))
+    closing = [cut(_escape_lines(report.totals), SUMMARY)] if report.totals.strip() else []
+    closing += _next_run(report)
+    if closing:
+        fields.append(_field(_CLOSING_TITLE, "\n".join(closing)))
+    return fields
+
+
+def _field(name: str, value: str) -> dict[str, Any]:
+    return {"name": name, "value": value, "inline": False}
 
 
 def _fields(sections: Sequence[Section], room: int, most: int) -> list[dict[str, Any]]:
@@ -98,7 +136,7 @@ def _fields(sections: Sequence[Section], room: int, most: int) -> list[dict[str,
     for position, (name, section) in enumerate(zip(names, shown, strict=True)):
         width = room - sum(needs[position + 1 :]) - length(name)
         value = _value(section, min(width, FIELD_VALUE))
-        fields.append({"name": name, "value": value, "inline": False})
+        fields.append(_field(name, value))
         room -= length(name) + length(value)
     return fields
 
@@ -109,20 +147,22 @@ def _rest(sections: Sequence[Section]) -> Section:
 
 
 def _value(section: Section, width: int) -> str:
-    """The entries that fit, each a line, and how many did not."""
-    lines: list[str] = []
+    """The hint if there is room, the entries that fit, each a line or names in a row, and how many did not."""
+    hint = f"_{section.hint}_\n" if section.hint and length(section.hint) + _ROOM_BESIDE_HINT <= width else ""
+    width -= length(hint)
+    names_only = not any(entry.text for entry in section.entries)
+    between = ", " if names_only else "\n"
+    shown: list[str] = []
     used = 0
-    total = len(section.entries) + section.omitted
     for entry in section.entries:
         line = _line(entry, width // 2)
-        if used + length(line) + 1 > width - 24:
+        if used + length(line) + len(between) > width - _ROOM_FOR_MORE:
             break
-        lines.append(line)
-        used += length(line) + 1
-    left = total - len(lines)
-    if left:
-        lines.append(f"… and {left:,} more")
-    return "\n".join(lines)
+        shown.append(line)
+        used += length(line) + len(between)
+    left = len(section.entries) + section.omitted - len(shown)
+    more = [f"… and {left:,} more"] if left else []
+    return hint + between.join([*shown, *more])
 
 
 def _line(entry: Entry, width: int) -> str:
@@ -140,19 +180,17 @@ def _line(entry: Entry, width: int) -> str:
     return cut(name, width)
 
 
-def _log_block(lines: Sequence[str], dropped: int) -> str:
-    """The newest log lines in a code block that nothing in them can close."""
-    if not lines:
-        return ""
-    width = min(FIELD_VALUE, _LOG_SHARE) - 48
+def _log_block(report: Report, width: int) -> str:
+    """The first log lines in a code block that nothing in them can close, and how many did not fit."""
+    width -= _ROOM_FOR_FENCES
     kept: list[str] = []
     used = 0
-    for line in reversed(lines):
-        shown = cut(" ".join(line.replace("`", f"`{_NOTHING}").split()), 300)
+    for line in report.log_lines:
+        shown = cut(" ".join(line.replace("`", f"`{_NOTHING}").split()), _LOG_LINE)
         if used + length(shown) + 1 > width:
             break
         kept.append(shown)
         used += length(shown) + 1
-    left = len(lines) - len(kept) + dropped
-    head = [f"… {left:,} earlier lines"] if left else []
-    return "```text\n" + "\n".join([*head, *reversed(kept)]) + "\n```"
+    left = len(report.log_lines) - len(kept) + report.log_lines_dropped
+    more = [f"… and {left:,} more"] if left else []
+    return "```text\n" + "\n".join([*kept, *more]) + "\n```"

@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 from inara_daemon.answers import Update
+from inara_daemon.change_words import words
 from inara_daemon.commander import Record, Standing, lookup_key
 from inara_daemon.inara.line import AT_ONCE, Line, Served, Stopped
-from inara_daemon.report import words
 from inara_daemon.roster_plan import Plan, Roster, plan, plan_named
 from inara_daemon.service.off_the_loop import computed
 from inara_daemon.service.roster_sync import RosterSync

@@ -21,6 +21,7 @@ from inara_daemon.notify.discord import DiscordSender, open_discord_session
 from inara_daemon.notify.outbox import Outbox
 from inara_daemon.service.duty import Duty
 from inara_daemon.service.garbage import Garbage
+from inara_daemon.service.log_courier import LogCourier
 from inara_daemon.service.logbook import Logbook, Redactor
 from inara_daemon.service.progress import Progress
 from inara_daemon.service.request_desk import RequestDesk
@@ -100,6 +101,14 @@ class Engine:
             clock=house.clock,
             alive=house.progress.watch("outbox", patience=_OUTBOX_PATIENCE),
         )
+        self._courier = LogCourier(
+            house.state,
+            house.logbook,
+            house.clock,
+            whose=self._whose_channel,
+            wake_outbox=self.outbox.wake,
+            delivers=self._duty is Duty.SCHEDULE,
+        )
         services = Services(
             settings=settings,
             clock=house.clock,
@@ -107,15 +116,16 @@ class Engine:
             desk=self.desk,
             pauses=self.pauses,
             progress=house.progress,
-            logbook=house.logbook,
             redactor=house.redactor,
             wake_outbox=self.outbox.wake,
+            store_log_lines=self._courier.store,
         )
         self.supervisor = Supervisor(services)
         self._requests = RequestDesk(services, self.supervisor, lambda: self._by_id, self._duty)
         parts: dict[str, Callable[[], Awaitable[None]]] = {"desk": self.desk.run, "requests": self._requests.run}
         if self._duty >= Duty.DELIVERY:
             parts["outbox"] = self.outbox.run
+            parts["logs"] = self._courier.run
         if self._duty >= Duty.RUNS:
             self.supervisor.start(self.tenants, on_schedule=self._duty is Duty.SCHEDULE)
             parts["supervisor"] = self.supervisor.run
@@ -127,6 +137,13 @@ class Engine:
     def _webhook(self, tenant_id: str) -> Secret | None:
         tenant = self._by_id.get(tenant_id)
         return None if tenant is None else tenant.webhook
+
+    def _whose_channel(self, destination: str) -> str | None:
+        """Whose channel a destination has; None: it has none."""
+        if self._webhook(destination) is None:
+            return None
+        tenant = self._by_id.get(destination)
+        return "Inara daemon" if tenant is None else tenant.name
 
     def _tell_tenants(self) -> None:
         """Say what is odd about the tenants: nothing is skipped in silence."""
@@ -163,7 +180,8 @@ class Engine:
         if not await self._within(LEAVE_SECONDS, "tenants", self.supervisor.stop()):
             _log.error("tenants_abandoned", tenants=await self.supervisor.abort())
         await self._within(LEAVE_SECONDS, "outbox", self._leave_outbox())
-        await self._within(CANCEL_SECONDS, "outbox", self._cancel("outbox"))
+        await self._within(CANCEL_SECONDS, "logs", self._leave_logs())
+        await self._within(CANCEL_SECONDS, "outbox", self._cancel("outbox", "logs"))
         for session in self._sessions:
             await session.close()
 
@@ -174,6 +192,10 @@ class Engine:
     async def _leave_outbox(self) -> None:
         await self.outbox.stop()
         await self._join("outbox")
+
+    async def _leave_logs(self) -> None:
+        await self._courier.stop()
+        await self._join("logs")
 
     async def _join(self, name: str) -> None:
         task = self._tasks.get(name)

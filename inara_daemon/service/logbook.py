@@ -1,20 +1,23 @@
-"""Logs: structured, without secrets, and teed per tenant into a bounded buffer for its report."""
+"""Logs: structured, without secrets, and teed per destination into a bounded buffer for Discord."""
 
 from __future__ import annotations
 
 import json
 import logging
 import sys
-from collections import deque
-from collections.abc import Iterable, Mapping, MutableMapping
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-BUFFERED_LINES = 200
-"""Lines kept for a tenant's next report; the oldest go first, and how many went is told."""
+from inara_daemon.log_lines import LogLine, join, log_line
+
+OPERATOR = ""
+"""The destination of what concerns no single tenant: no tenant's id is empty."""
 _MASK = "***"
 _SHORTEST_SECRET = 6
 """A shorter text would be blotted out of innocent words."""
@@ -55,41 +58,68 @@ class Redactor:
         return self.clean(str(value))
 
 
-@dataclass(slots=True)
-class TenantLines:
-    """The lines that wait for one tenant's report."""
+OPERATORS = frozenset({"webhook_dead", "tenant_crashed", "tenant_stuck", "tenant_unusable", "delivery_crashed"})
+"""Events that concern one tenant, and that only the operator can do something about."""
+TOLD_BY_REPORTS = frozenset(
+    {"name_skipped", "run_incomplete", "delivery_failing", "message_refused", "message_lost", "delivery_crashed"}
+)
+"""Events that a tenant's report tells in better words."""
 
-    lines: deque[str] = field(default_factory=lambda: deque(maxlen=BUFFERED_LINES))
-    dropped: int = 0
+
+@dataclass(slots=True)
+class _Waiting:
+    lines: tuple[LogLine, ...] = ()
+    left_out: int = 0
 
 
 class Logbook:
-    """Buffers the lines from warning up that belong to a tenant; a line without a tenant is nobody's."""
+    """Keeps the lines from warning up until somebody takes them: a tenant's for the tenant, the rest for the operator.
+
+    `on_news` is called after each of them, on whichever thread logged it.
+    """
 
     def __init__(self) -> None:
-        self._tenants: dict[str, TenantLines] = {}
+        self.on_news: Callable[[], None] = lambda: None
+        self._waiting: dict[str, _Waiting] = {}
+        self._lock = threading.Lock()
 
     def __call__(self, _logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
         """A structlog processor, behind the redaction."""
-        tenant_id = event.get("tenant")
-        if isinstance(tenant_id, str) and method in {"warning", "error", "critical", "exception"}:
-            kept = self._tenants.setdefault(tenant_id, TenantLines())
-            if len(kept.lines) == BUFFERED_LINES:
-                kept.dropped += 1
-            kept.lines.append(_line(event, method))
+        if method in {"warning", "error", "critical", "exception"}:
+            for destination in _destinations(event):
+                self.put(destination, [_line(event, method, to_operator=destination == OPERATOR)])
         return event
 
-    def take(self, tenant_id: str) -> TenantLines:
-        """Hand over what a tenant's buffer holds and empty it."""
-        return self._tenants.pop(tenant_id, TenantLines())
+    def put(self, destination: str, lines: Iterable[LogLine], left_out: int = 0) -> None:
+        """Keep lines for a destination, as far as there is room."""
+        with self._lock:
+            waiting = self._waiting.setdefault(destination, _Waiting())
+            waiting.lines, more = join(waiting.lines, lines)
+            waiting.left_out += left_out + more
+        self.on_news()
+
+    def take(self) -> dict[str, tuple[tuple[LogLine, ...], int]]:
+        """Hand over all lines by destination, each with how many more found no room, and keep none."""
+        with self._lock:
+            taken, self._waiting = self._waiting, {}
+        return {destination: (waiting.lines, waiting.left_out) for destination, waiting in taken.items()}
 
 
-def _line(event: MutableMapping[str, Any], method: str) -> str:
-    hidden = {"event", "timestamp", "level", "logger", "tenant", "run", "exception", "stack"}
-    details = " ".join(f"{key}={value}" for key, value in event.items() if key not in hidden)
-    time = str(event.get("timestamp", ""))[11:19]
+def _destinations(event: EventDict) -> list[str]:
+    name, tenant_id = event.get("event"), event.get("tenant")
+    if not isinstance(tenant_id, str):
+        return [OPERATOR]
+    told = [] if name in TOLD_BY_REPORTS or tenant_id == OPERATOR else [tenant_id]
+    return [*told, OPERATOR] if name in OPERATORS else told
+
+
+def _line(event: MutableMapping[str, Any], method: str, *, to_operator: bool) -> LogLine:
+    hidden = {"event", "timestamp", "level", "logger", "exception", "stack"}
+    if not to_operator:
+        hidden |= {"tenant", "run"}
+    text = " ".join(f"{key}={value}" for key, value in event.items() if key not in hidden)
     level = "error" if method in {"exception", "critical"} else method
-    return f"{time} {level:<7} {event.get('event', '')} {details}".strip()
+    return log_line(level, str(event.get("event", "")), text, datetime.fromisoformat(event["timestamp"]))
 
 
 def configure(*, level: str, json: bool, redactor: Redactor, logbook: Logbook, stream: TextIO = sys.stderr) -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import itemgetter
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from inara_daemon.clock import Clock
 from inara_daemon.commander import Record, Standing
-from inara_daemon.report import CommanderChange, Problem, RunFacts, Totals, build, should_report, to_json
+from inara_daemon.problem_memory import Problem, problem_news, remember
+from inara_daemon.report import to_json
+from inara_daemon.report_reason import Reason, why_report
+from inara_daemon.report_text import build, totals_in_words
 from inara_daemon.roster_plan import Roster, waits, waits_until
-from inara_daemon.service.logbook import TenantLines
-from inara_daemon.store.state import changes, outbox, runs
+from inara_daemon.run_facts import CommanderChange, RunFacts, Totals
+from inara_daemon.store.state import changes, log_buffers, outbox, problems, runs
 from inara_daemon.store.state import roster as memory
 from inara_daemon.store.state.runs import Run, RunOutcome, RunReason
 from inara_daemon.tenants import Tenant
@@ -41,7 +46,7 @@ class RunEnd:
     summary: Summary
     ended_at: datetime
     next_run_at: datetime | None
-    lines: TenantLines
+    clock: Clock
 
 
 def reports(run: Run) -> bool:
@@ -81,10 +86,11 @@ def summarise(run: Run, roster: Roster, records: Mapping[str, Record]) -> Summar
     by_standing: dict[Standing, list[tuple[str, Record]]] = {standing: [] for standing in Standing}
     for key, spellings in roster.spellings.items():
         record = records.get(key)
-        if record is not None and record.standing is not None and record.answered_request > run.first_request:
-            by_standing[record.standing].append((spellings[0].name.strip(), record))
-    for answered in by_standing.values():
-        answered.sort(key=itemgetter(0))
+        # A problem lasts until it is over, also in runs that leave the name alone.
+        if record is not None and record.standing is not None:
+            is_mine = record.answered_request > run.first_request
+            if is_mine or record.standing in _FAILED:
+                by_standing[record.standing].append((spellings[0].name.strip(), record))
     return Summary(
         tally(roster, records, run),
         _names(by_standing[Standing.NOT_FOUND]),
@@ -93,8 +99,8 @@ def summarise(run: Run, roster: Roster, records: Mapping[str, Record]) -> Summar
     )
 
 
-async def end_run(connection: AsyncConnection, tenant: Tenant, end: RunEnd) -> int | None:
-    """Close the run, claim the changes and put the report into the outbox; the message's id, if one is sent."""
+async def end_run(connection: AsyncConnection, tenant: Tenant, end: RunEnd) -> Reason | None:
+    """Close the run, claim the changes and put the report into the outbox; why it is sent, None if it isn't."""
     counts = end.summary.counts
     await runs.end(connection, end.run.id, ended_at=end.ended_at, outcome=end.outcome, tally=counts)
     await _prune(connection, tenant.id, end.ended_at)
@@ -102,33 +108,60 @@ async def end_run(connection: AsyncConnection, tenant: Tenant, end: RunEnd) -> i
         return None
     row = await memory.load_tenant(connection, tenant.id)
     told = await changes.unreported(connection, tenant.id)
-    losses = await outbox.take_losses(connection, tenant.id)
+    losses = await outbox.losses(connection, tenant.id)
+    known = await problems.told(connection, tenant.id)
+    complete = end.outcome is RunOutcome.COMPLETE
+    now = end.ended_at
     facts = RunFacts(
         tenant=tenant.name,
         run_id=end.run.id,
         reason=end.run.reason.value,
         started_at=end.run.started_at,
-        ended_at=end.ended_at,
+        ended_at=now,
         next_run_at=end.next_run_at,
         first=row is None or not row.reported,
         totals=_totals(counts, len({change.key for change in told})),
+        complete=complete,
         changes=tuple(CommanderChange(change.name, change.inara_url, change.change) for change in told),
         not_found=end.summary.not_found,
         ambiguous=end.summary.ambiguous,
         problems=end.summary.problems,
-        undelivered=tuple(
-            f"report of run {loss['run_id']}: {loss['status']} ({loss['error'] or 'no reason given'})"
-            for loss in losses
-        ),
-        log_lines=tuple(end.lines.lines),
-        log_lines_dropped=end.lines.dropped,
+        news=problem_news(end.summary.problems, known, now, complete=complete, lost=bool(losses)),
+        undelivered=tuple(map(_loss_words, losses)),
     )
     await changes.claim(connection, end.run.id, told)
-    if tenant.webhook is None or should_report(tenant.report, facts) is None:
+    reason = None if tenant.webhook is None else why_report(tenant.report, facts)
+    if reason is None:
         return None
+    lines, held_back = await log_buffers.take(connection, tenant.id, end.clock)
+    facts = replace(facts, log_lines=tuple(map(str, lines)), log_lines_dropped=held_back)
+    message_id = await outbox.enqueue(
+        connection,
+        tenant_id=tenant.id,
+        run_id=end.run.id,
+        body=to_json(build(facts)),
+        summary=totals_in_words(facts).replace("\n", "; "),
+        now=now,
+    )
+    await outbox.tell_losses(connection, [loss["id"] for loss in losses], told_in=message_id)
+    await problems.save_told(connection, tenant.id, remember(facts.problems, known, facts.news, now))
     await memory.save_tenant(connection, tenant.id, reported=True)
-    body = to_json(build(facts))
-    return await outbox.enqueue(connection, tenant_id=tenant.id, run_id=end.run.id, body=body, now=end.ended_at)
+    return reason
+
+
+def _loss_words(loss: Mapping[str, Any]) -> str:
+    when = f"{loss['created_at']:%Y-%m-%d %H:%M} UTC"
+    what = f"report of run {loss['run_id']}" if loss["run_id"] is not None else "message"
+    totals = f": {loss['summary']}" if loss["summary"] else ""
+    return f"{what} of {when}, {_LOST[loss['status']]} ({loss['error'] or 'no reason given'}){totals}"
+
+
+_LOST: Mapping[str, str] = {
+    "unknown": "which may have arrived or not",
+    "dead": "lost with its webhook",
+    "expired": "given up after two days",
+    "refused": "refused by Discord",
+}
 
 
 async def _prune(connection: AsyncConnection, tenant_id: str, now: datetime) -> None:
@@ -151,23 +184,27 @@ def _totals(counts: Mapping[str, int], changed: int) -> Totals:
 
 
 def _names(answered: Iterable[tuple[str, Record]]) -> tuple[str, ...]:
-    return tuple(name for name, _ in answered)
+    """Those whom Inara did not know before first."""
+    return tuple(name for name, _ in sorted(answered, key=lambda one: (one[1].misses, one[0])))
 
 
 def _problems(
     run: Run, roster: Roster, answered: Mapping[Standing, Sequence[tuple[str, Record]]]
 ) -> tuple[Problem, ...]:
     found = [Problem(kind, text) for kind, text in run.problems]
-    found += [Problem("name_rejected", name) for name, _ in answered[Standing.REJECTED]]
+    found += [Problem("name_rejected", "", name) for name, _ in sorted(answered[Standing.REJECTED], key=itemgetter(0))]
     found += [
-        Problem("name_set_aside", _set_aside_words(name, record)) for name, record in answered[Standing.SET_ASIDE]
+        Problem("name_set_aside", _set_aside_words(record), name)
+        for name, record in sorted(answered[Standing.SET_ASIDE], key=itemgetter(0))
     ]
-    found += [Problem("name_unanswered", name) for name, _ in answered[Standing.UNANSWERED]]
-    found += [Problem("name_too_long", f"{name[:40]}…") for name in roster.too_long]
+    found += [
+        Problem("name_unanswered", "", name) for name, _ in sorted(answered[Standing.UNANSWERED], key=itemgetter(0))
+    ]
+    found += [Problem("name_too_long", "", f"{name[:40]}…") for name in roster.too_long]
     return tuple(found)
 
 
-def _set_aside_words(name: str, record: Record) -> str:
+def _set_aside_words(record: Record) -> str:
     until = waits_until(record)
     when = "the next run" if until is None else f"the first run after {until:%Y-%m-%d %H:%M} UTC"
-    return f"{name}: left out from now on, so that nobody else is refused; tried again by itself in {when}"
+    return f"left out, so that nobody else is refused; tried again by itself in {when}"

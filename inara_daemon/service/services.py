@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from inara_daemon.clock import Clock
 from inara_daemon.inara.desk import Desk
 from inara_daemon.inara.pauses import Pauses
-from inara_daemon.service.logbook import Logbook, Redactor
+from inara_daemon.service.logbook import Redactor
 from inara_daemon.service.progress import Progress
 from inara_daemon.service.turns import Turns
 from inara_daemon.settings import Settings
@@ -28,9 +28,10 @@ class Services:
     desk: Desk
     pauses: Pauses
     progress: Progress
-    logbook: Logbook
     redactor: Redactor
     wake_outbox: Callable[[], None]
+    store_log_lines: Callable[[], Awaitable[object]]
+    """Brings what was logged so far into the state, where a report finds it."""
     engines: TenantEngines = field(default_factory=TenantEngines)
     preparing: Turns = field(default_factory=Turns)
     """Few runs prepare at the same time, so that the first are soon ready; a slow one gives its turn away."""

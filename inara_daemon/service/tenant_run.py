@@ -301,6 +301,7 @@ class TenantRun:
             run = await runs.load(connection, self.run.id) or self.run
             records = await memory.records(connection, self.tenant.id)
         told = await computed(partial(summarise, run, self.roster, records), len(records))
+        await self.services.store_log_lines()
         async with self.services.state.write() as connection:
             end = RunEnd(
                 run=run,
@@ -308,11 +309,12 @@ class TenantRun:
                 summary=told,
                 ended_at=self.services.clock.now(),
                 next_run_at=self.next_run_at(),
-                lines=self.services.logbook.take(self.tenant.id),
+                clock=self.services.clock,
             )
-            message = await end_run(connection, self.tenant, end)
-        _log.info("run_ended", outcome=outcome.value, ending=ending.value, **counts)
-        if message is not None:
+            reason = await end_run(connection, self.tenant, end)
+        told_because = "not told" if reason is None else reason.value
+        _log.info("run_ended", outcome=outcome.value, ending=ending.value, report=told_because, **counts)
+        if reason is not None:
             self.services.wake_outbox()
 
     async def _outcome(self, ending: Ending) -> RunOutcome:

@@ -16,6 +16,7 @@ import structlog
 from inara_daemon.commander import lookup_key
 from inara_daemon.inara.pauses import PauseReason
 from inara_daemon.nap import nap
+from inara_daemon.problem_memory import is_due
 from inara_daemon.service.discovery import Discovery
 from inara_daemon.service.roster_sync import RosterSync
 from inara_daemon.service.run_report import reports
@@ -166,14 +167,15 @@ class TenantTask:
         return latest.ended_at is not None and any(self._fingerprint not in text for text in texts)
 
     async def _refusal_was_told(self) -> bool:
-        """Whether the last report already said that Inara refuses this very key."""
+        """Whether a report of the last days already said that Inara refuses this very key."""
         pause = self.services.pauses.refused(self._fingerprint)
         if pause is None:
             return False
         async with self.services.state.read() as connection:
             latest = await runs.latest(connection, self.tenant.id, full=True)
-        told = latest.problems if latest is not None else ()
-        return any(kind == pause.reason and self._fingerprint in text for kind, text in told)
+        if latest is None or is_due(latest.started_at, self.services.clock.now()):
+            return False
+        return any(kind == pause.reason and self._fingerprint in text for kind, text in latest.problems)
 
     @property
     def _fingerprint(self) -> str:

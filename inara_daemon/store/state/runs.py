@@ -137,6 +137,12 @@ async def open_run(connection: AsyncConnection, tenant_id: str) -> Run | None:
     return None if row is None else _run(row)
 
 
+async def reporting(connection: AsyncConnection) -> set[str]:
+    """The tenants that have a run under way whose end may be reported."""
+    whole = (run.c.ended_at.is_(None), run.c.only.is_(None), run.c.reason != RunReason.DISCOVERY.value)
+    return set(await connection.scalars(select(run.c.tenant_id).where(*whole)))
+
+
 async def latest(connection: AsyncConnection, tenant_id: str, *, full: bool = False) -> Run | None:
     """The newest run of a tenant; `full`: the newest that asked for the whole roster."""
     statement = select(run).where(run.c.tenant_id == tenant_id)

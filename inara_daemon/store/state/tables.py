@@ -182,6 +182,31 @@ delivery_hold = Table(
     Column("seconds", Float(53), nullable=False),
 )
 
+told_problem = Table(
+    "told_problem",
+    metadata,
+    Column("tenant_id", String(255), primary_key=True),
+    Column("kind", String(64), primary_key=True),
+    Column("digest", String(32), nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    Column("told_at", UtcDateTime, nullable=False),
+)
+
+log_buffer = Table(
+    "log_buffer",
+    metadata,
+    # A tenant's id; empty for the operator.
+    Column("destination", String(255), primary_key=True),
+    # Log lines that wait to be told, as JSON.
+    Column("lines", Text, nullable=False),
+    Column("held_back", Integer, nullable=False),
+    # What was told in the hour that ends at `hour_until`; both times in CLOCK_BOOTTIME seconds.
+    Column("told", Integer, nullable=False),
+    Column("boot_id", String(64), nullable=False),
+    Column("next_at", Float(53), nullable=False),
+    Column("hour_until", Float(53), nullable=False),
+)
+
 budget = Table(
     "budget",
     metadata,

@@ -1,0 +1,141 @@
+"""Log lines for a channel: the same ones joined, and few enough that a failing loop floods nobody. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from inara_daemon.report import Outcome, Report
+
+LINES_KEPT = 100
+"""Different lines that wait for one channel; more are only counted."""
+LINES_A_MESSAGE = 20
+LINES_AN_HOUR = 60
+"""The most that a channel is told between runs."""
+MESSAGE_SECONDS = 300.0
+"""The least time between two messages with log lines."""
+HOUR_SECONDS = 3_600.0
+_LONGEST_TEXT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line, or several that differ in numbers only; `text` is the last one's."""
+
+    level: str
+    event: str
+    text: str
+    first_at: datetime
+    last_at: datetime
+    count: int = 1
+
+    @property
+    def identity(self) -> str:
+        """What lines have in common that are told as one: level, event, keys and values, but for numbers."""
+        form = re.sub(r"[0-9]+", "#", f"{self.level} {self.event} {self.text}")
+        return hashlib.sha256(form.encode("utf-8", "replace")).hexdigest()[:32]
+
+    def joined(self, later: LogLine) -> LogLine:
+        """Both as one line."""
+        return replace(later, first_at=self.first_at, count=self.count + later.count)
+
+    def __str__(self) -> str:
+        times = f" ({self.count:,} times until {self.last_at:%H:%M:%S})" if self.count > 1 else ""
+        return f"{self.first_at:%H:%M:%S} {self.level:<7} {self.event} {self.text}".strip() + times
+
+
+def log_line(level: str, event: str, text: str, at: datetime) -> LogLine:
+    """A line as it was logged."""
+    return LogLine(level, event, text[:_LONGEST_TEXT], at, at)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a channel may still be told; times in CLOCK_BOOTTIME seconds.
+
+    `told` lines left in the hour that ends at `hour_until`; `held_back` lines were counted, and that is not told yet.
+    """
+
+    next_at: float = 0.0
+    hour_until: float = 0.0
+    told: int = 0
+    held_back: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What one message with log lines tells, which of those waiting are done with, and what may follow."""
+
+    told: tuple[LogLine, ...]
+    held_back: int
+    settled: tuple[LogLine, ...]
+    after: Allowance
+
+
+def next_digest(waiting: Sequence[LogLine], allowance: Allowance, now: float) -> Digest | None:
+    """The lines that a channel may be told now, the oldest first; None: nothing yet.
+
+    Lines beyond the hour's allowance are held back for good: their number is told, and the journal has them.
+    """
+    if not (waiting or allowance.held_back) or now < ready_at(allowance):
+        return None
+    begins_hour = now >= allowance.hour_until
+    told_before = 0 if begins_hour else allowance.told
+    left = LINES_AN_HOUR - told_before
+    told = tuple(waiting[: min(left, LINES_A_MESSAGE)])
+    is_spent = len(told) == left
+    beyond = tuple(waiting[len(told) :]) if is_spent else ()
+    after = Allowance(
+        next_at=now + MESSAGE_SECONDS,
+        hour_until=now + HOUR_SECONDS if begins_hour else allowance.hour_until,
+        told=told_before + len(told),
+    )
+    held_back = allowance.held_back + sum(line.count for line in beyond)
+    return Digest(told, held_back, (*told, *beyond), after)
+
+
+def ready_at(allowance: Allowance) -> float:
+    """When the next message with log lines may leave."""
+    if allowance.told >= LINES_AN_HOUR:
+        return max(allowance.next_at, allowance.hour_until)
+    return allowance.next_at
+
+
+def join(waiting: Iterable[LogLine], later: Iterable[LogLine]) -> tuple[tuple[LogLine, ...], int]:
+    """All lines, those that are alike as one; and how many found no room."""
+    by_identity = {line.identity: line for line in waiting}
+    left_out = 0
+    for line in later:
+        known = by_identity.get(line.identity)
+        if known is not None:
+            by_identity[line.identity] = known.joined(line)
+        elif len(by_identity) < LINES_KEPT:
+            by_identity[line.identity] = line
+        else:
+            left_out += line.count
+    return tuple(by_identity.values()), left_out
+
+
+def digest_report(digest: Digest, whose: str, now: datetime) -> Report:
+    """The message that tells a digest."""
+    count = sum(line.count for line in digest.told)
+    worst = any(line.level != "warning" for line in digest.told)
+    beyond = (
+        f"{digest.held_back:,} more were held back, as {LINES_AN_HOUR} an hour are the most: the journal has them."
+        if digest.held_back
+        else ""
+    )
+    return Report(
+        tenant=whose,
+        run_id=0,
+        outcome=Outcome.FAILED if worst else Outcome.PARTIAL,
+        title=f"{whose}: {count:,} log line{'' if count == 1 else 's'}",
+        summary=beyond,
+        sections=(),
+        next_run_at=None,
+        ended_at=now,
+        log_lines=tuple(map(str, digest.told)),
+    )

@@ -1,0 +1,95 @@
+"""Log lines that wait to be told to a tenant or to the operator, and how many they were told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from pydantic import TypeAdapter
+from sqlalchemy import RowMapping, delete, insert, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from inara_daemon.clock import Clock, Moment
+from inara_daemon.log_lines import HOUR_SECONDS, MESSAGE_SECONDS, Allowance, Digest, LogLine, join
+from inara_daemon.store.state.tables import log_buffer
+
+_LINES = TypeAdapter(tuple[LogLine, ...])
+_NONE = "[]"
+
+
+@dataclass(frozen=True, slots=True)
+class LogBuffer:
+    """What waits for one destination, and what it may be told in this boot."""
+
+    lines: tuple[LogLine, ...] = ()
+    allowance: Allowance = field(default_factory=Allowance)
+
+
+async def load(connection: AsyncConnection, destination: str, clock: Clock) -> LogBuffer:
+    """What waits for a destination."""
+    row = (await connection.execute(select(log_buffer).where(log_buffer.c.destination == destination))).mappings()
+    found = row.first()
+    return LogBuffer() if found is None else _buffer(found, clock)
+
+
+async def destinations(connection: AsyncConnection) -> Sequence[str]:
+    """For whom something waits."""
+    waits = or_(log_buffer.c.lines != _NONE, log_buffer.c.held_back > 0)
+    return list(await connection.scalars(select(log_buffer.c.destination).where(waits)))
+
+
+async def add(
+    connection: AsyncConnection, destination: str, lines: Iterable[LogLine], clock: Clock, *, held_back: int = 0
+) -> None:
+    """Keep lines, as far as there is room, until they are told."""
+    before = await load(connection, destination, clock)
+    joined, left_out = join(before.lines, lines)
+    allowance = before.allowance
+    after = replace(allowance, held_back=allowance.held_back + left_out + held_back)
+    await _save(connection, destination, LogBuffer(joined, after), clock)
+
+
+async def take(connection: AsyncConnection, destination: str, clock: Clock) -> tuple[tuple[LogLine, ...], int]:
+    """Everything that waits, with the number of lines held back: the report that tells it is being queued."""
+    before = await load(connection, destination, clock)
+    if before.lines or before.allowance.held_back:
+        await _save(connection, destination, LogBuffer((), replace(before.allowance, held_back=0)), clock)
+    return before.lines, before.allowance.held_back
+
+
+async def settle(connection: AsyncConnection, destination: str, digest: Digest, clock: Clock) -> None:
+    """A message with these lines is being queued."""
+    before = await load(connection, destination, clock)
+    done = {line.identity for line in digest.settled}
+    left = tuple(line for line in before.lines if line.identity not in done)
+    await _save(connection, destination, LogBuffer(left, digest.after), clock)
+
+
+async def forget(connection: AsyncConnection, destination: str) -> None:
+    """Nobody is there to be told."""
+    await connection.execute(delete(log_buffer).where(log_buffer.c.destination == destination))
+
+
+def _buffer(row: RowMapping, clock: Clock) -> LogBuffer:
+    def here(seconds: float, wait: float) -> float:
+        return clock.here(Moment(row["boot_id"], seconds), wait).seconds
+
+    allowance = Allowance(
+        here(row["next_at"], MESSAGE_SECONDS), here(row["hour_until"], HOUR_SECONDS), row["told"], row["held_back"]
+    )
+    return LogBuffer(_LINES.validate_json(row["lines"]), allowance)
+
+
+async def _save(connection: AsyncConnection, destination: str, buffer: LogBuffer, clock: Clock) -> None:
+    await connection.execute(delete(log_buffer).where(log_buffer.c.destination == destination))
+    allowance = buffer.allowance
+    values = {
+        "destination": destination,
+        "lines": _LINES.dump_json(buffer.lines).decode(),
+        "held_back": allowance.held_back,
+        "told": allowance.told,
+        "boot_id": clock.boot_id,
+        "next_at": allowance.next_at,
+        "hour_until": allowance.hour_until,
+    }
+    await connection.execute(insert(log_buffer).values(values))
