@@ -1,4 +1,4 @@
-"""Which problems are new to a tenant, which are known, and which are over, so that nobody is told the same nightly. Pure."""
+"""Which problems are new to a tenant, known, or over, so that nobody is told the same every night. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class ToldProblem:
-    """A kind of problem that a tenant has heard of: in which form, since when it is there, and when it was told last."""
+    """A kind of problem that a tenant has heard of: its form, since when it is there, and when it was told last."""
 
     kind: str
     digest: str
@@ -56,7 +56,7 @@ NO_NEWS = ProblemNews()
 
 
 def digest(problems: Iterable[Problem]) -> str:
-    """What tells one night's problems of a kind from another's: the commanders, else the words without their numbers."""
+    """What tells problems of a kind from those of another night: the commanders, else the words without numbers."""
     forms = {problem.name if problem.name is not None else _form(problem) for problem in problems}
     return hashlib.sha256("\n".join(sorted(forms)).encode("utf-8", "replace")).hexdigest()[:32]
 

@@ -28,7 +28,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Lines of one kind, or names in a row if no entry says more; `omitted` more were left out, `hint` says what to do."""
+    """Lines of one kind, or names in a row if no entry says more; `omitted` more were left out.
+
+    `hint` says what the reader may do about it.
+    """
 
     title: str
     entries: tuple[Entry, ...]
@@ -38,7 +41,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a channel shows, from top to bottom; what was added later has defaults, as older ones may wait in a queue."""
+    """What a channel shows; fields added later have defaults, as older reports may still wait in a queue."""
 
     tenant: str
     run_id: int

@@ -138,14 +138,13 @@ _SQUADRON = frozenset(
         ChangeKind.SQUADRON_RANK,
     }
 )
-_NAMES = frozenset({ChangeKind.RENAMED, ChangeKind.OTHER_ACCOUNT})
 _OTHERS = frozenset({ChangeKind.DEMOTED, ChangeKind.RANK_LEARNED})
 _GROUPS: tuple[tuple[str, frozenset[ChangeKind]], ...] = (
     ("New commanders", frozenset({ChangeKind.NEW})),
     ("Promotions", frozenset({ChangeKind.PROMOTED})),
     ("Squadrons", _SQUADRON),
     ("Powers", frozenset({ChangeKind.POWER})),
-    ("Names and accounts", _NAMES),
+    ("Names and accounts", frozenset({ChangeKind.RENAMED, ChangeKind.OTHER_ACCOUNT})),
     ("Other changes", _OTHERS),
 )
 _COUNTS: tuple[tuple[str, str, frozenset[ChangeKind]], ...] = (
@@ -153,7 +152,8 @@ _COUNTS: tuple[tuple[str, str, frozenset[ChangeKind]], ...] = (
     ("promotion", "promotions", frozenset({ChangeKind.PROMOTED})),
     ("squadron change", "squadron changes", _SQUADRON),
     ("power change", "power changes", frozenset({ChangeKind.POWER})),
-    ("new name or account", "new names or accounts", _NAMES),
+    ("rename", "renames", frozenset({ChangeKind.RENAMED})),
+    ("other account", "other accounts", frozenset({ChangeKind.OTHER_ACCOUNT})),
     ("other change", "other changes", _OTHERS),
 )
 
@@ -207,8 +207,8 @@ def _told(changes: Sequence[Change]) -> list[str]:
 
 # --- Who is unknown, and what went wrong -----------------------------------------------------------------------------
 
-_NOT_FOUND_HINT = "Nothing is wrong: they may have no public profile. Once they do, they are found by themselves."
-_AMBIGUOUS_HINT = "Nothing was changed. Their name on Inara must be spelt as in the game."
+_NOT_FOUND_HINT = "Nothing is wrong: they may have no profile there, or spell it otherwise. They are asked for again."
+_AMBIGUOUS_HINT = "Nothing was changed. Their name on Inara should be exactly the one in the game."
 
 
 def _names_section(title: str, names: Sequence[str], hint: str) -> Section:
