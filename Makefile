@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-kill check bench clean
+.PHONY: demo test test-kill check bench picture clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.runtime
@@ -26,6 +26,9 @@ check: $(VENV)/.development
 
 bench: $(VENV)/.development
 	@$(BIN)/python -m benchmarks
+
+picture: $(VENV)/.runtime
+	@$(BIN)/python -m pictures
 
 clean:
 	rm -rf $(VENV)
