@@ -167,7 +167,7 @@ def _change_sections(facts: RunFacts) -> list[Section]:
         if kinds == {ChangeKind.PROMOTED}:
             changes.sort(key=_height, reverse=True)
         entries = _entries(changes, say_new=kinds != {ChangeKind.NEW})
-        found.append(Section(f"{title} ({len(entries):,})", entries))
+        found.append(Section(f"{title} ({len(changes):,})", entries))
     return found
 
 

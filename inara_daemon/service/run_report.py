@@ -20,6 +20,7 @@ from inara_daemon.roster_plan import Roster, waits, waits_until
 from inara_daemon.run_facts import CommanderChange, RunFacts, Totals
 from inara_daemon.store.state import changes, log_buffers, outbox, problems, runs
 from inara_daemon.store.state import roster as memory
+from inara_daemon.store.state.outbox import Loss, MessageStatus
 from inara_daemon.store.state.runs import Run, RunOutcome, RunReason
 from inara_daemon.tenants import Tenant
 
@@ -143,24 +144,23 @@ async def end_run(connection: AsyncConnection, tenant: Tenant, end: RunEnd) -> R
         summary=totals_in_words(facts).replace("\n", "; "),
         now=now,
     )
-    await outbox.tell_losses(connection, [loss["id"] for loss in losses], told_in=message_id)
+    await outbox.tell_losses(connection, [loss.id for loss in losses], told_in=message_id)
     await problems.save_told(connection, tenant.id, remember(facts.problems, known, facts.news, now))
     await memory.save_tenant(connection, tenant.id, reported=True)
     return reason
 
 
-def _loss_words(loss: Mapping[str, Any]) -> str:
-    when = f"{loss['created_at']:%Y-%m-%d %H:%M} UTC"
-    what = f"report of run {loss['run_id']}" if loss["run_id"] is not None else "message"
-    totals = f": {loss['summary']}" if loss["summary"] else ""
-    return f"{what} of {when}, {_LOST[loss['status']]} ({loss['error'] or 'no reason given'}){totals}"
+def _loss_words(loss: Loss) -> str:
+    what = f"report of run {loss.run_id}" if loss.run_id is not None else "message"
+    totals = f": {loss.summary}" if loss.summary else ""
+    return f"{what} of {loss.created_at:%Y-%m-%d %H:%M} UTC, {_LOST[loss.status]} ({loss.error}){totals}"
 
 
 _LOST: Mapping[str, str] = {
-    "unknown": "which may have arrived or not",
-    "dead": "lost with its webhook",
-    "expired": "given up after two days",
-    "refused": "refused by Discord",
+    MessageStatus.UNKNOWN: "which may have arrived or not",
+    MessageStatus.DEAD: "lost with its webhook",
+    MessageStatus.EXPIRED: "given up after two days",
+    MessageStatus.REFUSED: "refused by Discord",
 }
 
 
