@@ -7,7 +7,7 @@ The way of a commander, from an event to a Discord message, by file:
     inara/wire, client  one request, and what its answer is   inara/reaction, suspicion   what a refusal leads to
     answers             what an answer changes for a tenant   service/discovery   new commanders between runs
     store/state         written ahead, then to `cmdr`         report        what a run has to tell
-    notify/outbox       the durable queue                     notify/discord   the message
+    notify/outbox       the durable queue, a lane for each    notify/channels, discord   where messages go
 
 Pure, without I/O, at the top: commander (ranks, merge, diff), roster_row, roster_plan, answers, report, night (what it
 costs), tenants (tenant.json; tenant_entry, json_document), settings (environment, cron, urls, secret, problems). clock

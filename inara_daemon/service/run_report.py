@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from inara_daemon.commander import Record, Standing
 from inara_daemon.report import CommanderChange, Problem, RunFacts, Totals, build, should_report, to_json
 from inara_daemon.roster_plan import Roster, waits, waits_until
+from inara_daemon.service import undelivered
 from inara_daemon.service.logbook import TenantLines
 from inara_daemon.store.state import changes, outbox, runs
 from inara_daemon.store.state import roster as memory
@@ -102,7 +103,8 @@ async def end_run(connection: AsyncConnection, tenant: Tenant, end: RunEnd) -> i
         return None
     row = await memory.load_tenant(connection, tenant.id)
     told = await changes.unreported(connection, tenant.id)
-    losses = await outbox.take_losses(connection, tenant.id)
+    losses = await outbox.losses(connection, tenant.id)
+    changed = len({change.key for change in told})
     facts = RunFacts(
         tenant=tenant.name,
         run_id=end.run.id,
@@ -111,15 +113,12 @@ async def end_run(connection: AsyncConnection, tenant: Tenant, end: RunEnd) -> i
         ended_at=end.ended_at,
         next_run_at=end.next_run_at,
         first=row is None or not row.reported,
-        totals=_totals(counts, len({change.key for change in told})),
+        totals=_totals(counts, changed),
         changes=tuple(CommanderChange(change.name, change.inara_url, change.change) for change in told),
         not_found=end.summary.not_found,
         ambiguous=end.summary.ambiguous,
         problems=end.summary.problems,
-        undelivered=tuple(
-            f"report of run {loss['run_id']}: {loss['status']} ({loss['error'] or 'no reason given'})"
-            for loss in losses
-        ),
+        undelivered=undelivered.in_words(losses),
         log_lines=tuple(end.lines.lines),
         log_lines_dropped=end.lines.dropped,
     )
@@ -128,7 +127,16 @@ async def end_run(connection: AsyncConnection, tenant: Tenant, end: RunEnd) -> i
         return None
     await memory.save_tenant(connection, tenant.id, reported=True)
     body = to_json(build(facts))
-    return await outbox.enqueue(connection, tenant_id=tenant.id, run_id=end.run.id, body=body, now=end.ended_at)
+    number = await outbox.enqueue(
+        connection,
+        tenant_id=tenant.id,
+        run_id=end.run.id,
+        body=body,
+        summary=undelivered.totals_line(counts, changed),
+        now=end.ended_at,
+    )
+    await outbox.tell_losses(connection, [loss.id for loss in losses], told_in=number)
+    return number
 
 
 async def _prune(connection: AsyncConnection, tenant_id: str, now: datetime) -> None:
