@@ -24,12 +24,16 @@ _IDLE_SECONDS = 600.0
 
 @dataclass(slots=True)
 class LogCourier:
-    """`whose` names the channel of a destination, None if it has none now; `delivers`: between runs too."""
+    """`whose` names the channel of a destination, None if it has none now; `reaches` says whether it can be reached.
+
+    `delivers`: between runs too.
+    """
 
     state: StateDatabase
     logbook: Logbook
     clock: Clock
     whose: Callable[[str], str | None]
+    reaches: Callable[[str], bool]
     wake_outbox: Callable[[], None]
     delivers: bool
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -81,11 +85,12 @@ class LogCourier:
         try:
             async with self.state.read() as connection:
                 waiting = await log_buffers.destinations(connection)
-                busy = await runs.reporting(connection) | await outbox.undelivered(connection) if waiting else set()
-            waits = [LOOK_SECONDS if name in busy else await self._deliver_to(name) for name in waiting]
+                busy = await runs.reporting(connection) | await outbox.underway(connection) if waiting else set()
+            ready = [name for name in waiting if name not in busy and self.reaches(name)]
+            waits = [await self._deliver_to(name) for name in ready]
         except StateError:
             return LOOK_SECONDS
-        return min(waits, default=_IDLE_SECONDS)
+        return min([*waits, LOOK_SECONDS] if waiting else [_IDLE_SECONDS])
 
     async def _deliver_to(self, destination: str) -> float:
         whose = self.whose(destination)

@@ -81,7 +81,9 @@ async def test_a_line_between_runs_comes_at_once_and_the_next_ones_after_five_mi
     assert 5 * MINUTE <= second_at - first_at < 7 * MINUTE
     (line,) = lines(second)
     assert second["title"] == "Alpha: 7 log lines"
-    assert re.fullmatch(r"00:\d\d:\d\d warning thing_failed attempt=7 error=no answer \(7 times until 00:\d\d:\d\d\)", line)
+    assert re.fullmatch(
+        r"00:\d\d:\d\d warning thing_failed attempt=7 error=no answer \(7 times until 00:\d\d:\d\d\)", line
+    )
 
 
 async def test_a_failing_loop_never_floods_a_channel_and_every_line_is_accounted_for(stage: Stage) -> None:

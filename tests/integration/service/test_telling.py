@@ -44,7 +44,9 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 def told(stage: Stage, channel: str = "alpha") -> list[tuple[int, dict[str, Any]]]:
     """Each message with the number of the night that it tells of: the first run at once is night 0."""
     shown = [message for message in stage.discord.messages if message.webhook == channel]
-    return [(round((message.at - HOUR / 2) / DAY) + (message.at > HOUR / 4), _embed(message.payload)) for message in shown]
+    return [
+        (round((message.at - HOUR / 2) / DAY) + (message.at > HOUR / 4), _embed(message.payload)) for message in shown
+    ]
 
 
 def _embed(payload: dict[str, Any]) -> dict[str, Any]:
