@@ -98,7 +98,7 @@ async def losses(connection: AsyncConnection, tenant_id: str) -> Sequence[Loss]:
 async def underway(connection: AsyncConnection) -> set[str]:
     """For whom a message waits or is being sent."""
     unsettled = message.c.status.in_([MessageStatus.WAITING.value, MessageStatus.SENDING.value])
-    return set(await connection.scalars(select(message.c.tenant_id.distinct()).where(unsettled)))
+    return set(await connection.scalars(select(message.c.tenant_id).where(unsettled).distinct()))
 
 
 async def tell_losses(connection: AsyncConnection, ids: Sequence[int], told_in: int) -> None:

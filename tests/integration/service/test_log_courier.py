@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,8 @@ async def test_a_line_between_runs_comes_at_once_and_the_next_ones_after_five_mi
     assert 5 * MINUTE <= second_at - first_at < 7 * MINUTE
     (line,) = lines(second)
     assert second["title"] == "Alpha: 7 log lines"
-    assert re.fullmatch(
-        r"00:\d\d:\d\d warning thing_failed attempt=7 error=no answer \(7 times until 00:\d\d:\d\d\)", line
-    )
+    words = r"00:\d\d:\d\d warning thing_failed attempt=7 error=no answer \(7 times until 00:\d\d:\d\d\)"
+    assert re.fullmatch(words, line)
 
 
 async def test_a_failing_loop_never_floods_a_channel_and_every_line_is_accounted_for(stage: Stage) -> None:
@@ -99,7 +99,7 @@ async def test_a_failing_loop_never_floods_a_channel_and_every_line_is_accounted
             left = await log_buffers.load(connection, "alpha", house.clock)
     told = digests(stage)
     times = [at for at, _ in told]
-    assert all(later - earlier >= 5 * MINUTE for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier >= 5 * MINUTE for earlier, later in pairwise(times))
     counts = [len(lines(embed)) for _, embed in told]
     assert all(count <= LINES_A_MESSAGE for count in counts)
     for at in times:
