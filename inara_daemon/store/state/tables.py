@@ -206,11 +206,11 @@ log_buffer = Table(
     # Log lines that wait to be told, as JSON.
     Column("lines", Text, nullable=False),
     Column("held_back", Integer, nullable=False),
-    # What was told in the hour that ends at `hour_until`; both times in CLOCK_BOOTTIME seconds.
-    Column("told", Integer, nullable=False),
-    Column("boot_id", String(64), nullable=False),
+    # When messages left lately and with how many lines, as JSON; this and the next message's time in CLOCK_BOOTTIME
+    # seconds.
+    Column("told", Text, nullable=False),
     Column("next_at", Float(53), nullable=False),
-    Column("hour_until", Float(53), nullable=False),
+    Column("boot_id", String(64), nullable=False),
 )
 
 budget = Table(
