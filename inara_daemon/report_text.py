@@ -27,7 +27,7 @@ def build(facts: RunFacts) -> Report:
     sections = [
         *_change_sections(facts),
         _names_section("Not found on Inara", facts.not_found, _NOT_FOUND_HINT),
-        _names_section("More than one match on Inara", facts.ambiguous, _AMBIGUOUS_HINT),
+        _names_section("Ambiguous on Inara", facts.ambiguous, _AMBIGUOUS_HINT),
         *_problem_sections(facts),
         Section("Earlier messages that did not arrive", tuple(Entry(text) for text in facts.undelivered)),
     ]
@@ -111,7 +111,7 @@ def totals_in_words(facts: RunFacts) -> str:
     counts = [f"{totals.answered:,} of {counted(totals.names, 'commander')} looked up", f"{totals.written:,} changed"]
     for count, label in (
         (totals.not_found, "not found"),
-        (totals.ambiguous, "with more than one match"),
+        (totals.ambiguous, "ambiguous"),
         (totals.failed, "failed"),
     ):
         if count:
@@ -208,7 +208,7 @@ def _told(changes: Sequence[Change]) -> list[str]:
 # --- Who is unknown, and what went wrong -----------------------------------------------------------------------------
 
 _NOT_FOUND_HINT = "Nothing is wrong: they may have no profile there, or spell it otherwise. They are asked for again."
-_AMBIGUOUS_HINT = "Nothing was changed. Their name on Inara should be exactly the one in the game."
+_AMBIGUOUS_HINT = "Inara showed somebody of another name: nothing was changed. Is it the same there as in the game?"
 
 
 def _names_section(title: str, names: Sequence[str], hint: str) -> Section:
