@@ -56,7 +56,7 @@ async def _print_places(house: House, destinations: Sequence[_Destination]) -> N
     store = OutboxTable(house.state)
     dead, waits = await store.dead_webhooks(), await _waits(house, store)
     for each in destinations:
-        place = None if each.webhook is None else house.state.fingerprint(each.webhook)
+        place = "" if each.webhook is None else house.state.fingerprint(each.webhook)
         if place in dead:
             told = f"its webhook is dead ({dead[place]}): nothing is sent until it is replaced"
             console.print(plain(f"{each.label}: {told}"), style="red")
