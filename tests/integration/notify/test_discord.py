@@ -14,7 +14,7 @@ from multidict import CIMultiDict
 from inara_daemon import report
 from inara_daemon.notify.channel import Delivery, Scope, SendResult
 from inara_daemon.notify.discord import DiscordChannel
-from inara_daemon.notify.discord_answer import classify, is_invalid
+from inara_daemon.notify.discord_answer import classify
 from inara_daemon.sandbox import faults
 from inara_daemon.sandbox.discord import SandboxDiscord
 from inara_daemon.sandbox.faults import DiscordFault
