@@ -99,6 +99,7 @@ async def test_delivery_a_failed_attempt_counts_for_all_who_wait_there(post: Pos
 
 async def test_delivery_a_lane_does_not_grow_while_its_destination_is_broken(post: Post) -> None:
     post.answers("hook-a", *[AWAY] * 1_000)
+    waiting: list[str] = []
     for night in range(20):
         await post.put(f"a{night}")
         async with post.running():
