@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,14 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inara_daemon.commander import Change, ChangeKind, RankKind
+from inara_daemon.log_lines import Allowance, Digest, digest_report, log_line
 from inara_daemon.notify.discord_format import cut, escape, length, render
-from inara_daemon.report import CommanderChange, Entry, Outcome, Problem, Report, RunFacts, Section, Totals, build
+from inara_daemon.problem_memory import Problem, ProblemNews
+from inara_daemon.report import Entry, Outcome, Report, Section, notice
+from inara_daemon.report_text import build
+from inara_daemon.run_facts import CommanderChange, RunFacts, Totals
 from inara_daemon.sandbox.discord_form import form_problems
-from tests.unit.test_report import facts
+from tests.quiet_run import NOW, PAGE, facts
 
-NOW = datetime(2027, 1, 1, 1, tzinfo=UTC)
-PAGE = "https://inara.cz/elite/cmdr/7/"
-REPORT = Report("Grim", 7, Outcome.GOOD, "Commander sync for Grim", "All well.", (), None, NOW)
+REPORT = Report(
+    "Grim", 7, Outcome.GOOD, "Grim: nothing changed", "All well.", (), None, NOW, totals="3 of 3", footer="Run 7"
+)
 ROCKET = "\N{ROCKET}"
 
 
@@ -36,11 +40,12 @@ def embed(report: Report) -> dict[str, Any]:
 
 
 def fields(report: Report) -> list[tuple[str, str]]:
-    return [(field["name"], field["value"]) for field in embed(report)["fields"]]
+    """The fields but for the last one, which every run has."""
+    return [(field["name"], field["value"]) for field in embed(report)["fields"] if field["name"] != "This run"]
 
 
-def value_of(*entries: Entry, omitted: int = 0) -> str:
-    ((_, value),) = fields(replace(REPORT, sections=(Section("Names", entries, omitted),)))
+def value_of(*entries: Entry, omitted: int = 0, hint: str = "") -> str:
+    ((_, value),) = fields(replace(REPORT, sections=(Section("Names", entries, omitted, hint),)))
     return value
 
 
@@ -54,7 +59,8 @@ def assert_discord_takes(message: dict[str, Any]) -> None:
     embeds = message.get("embeds", [])
     counted = 0
     for found in embeds:
-        parts = [(found["title"], 256), (found["description"], 4_096)]
+        parts = [(found["title"], 256), (found.get("description", "…"), 4_096)]
+        parts += [(found.get("footer", {}).get("text", "…"), 2_048)]
         for field in found["fields"]:
             parts += [(field["name"], 256), (field["value"], 1_024)]
         assert all(text.strip() and units(text) <= most for text, most in parts)
@@ -66,12 +72,13 @@ def assert_discord_takes(message: dict[str, Any]) -> None:
 
 hostile = st.one_of(
     st.text(max_size=64),
-    st.text(r"*_~`|<>#-[]()\@:.1 " + "\n\u202e\u200b" + ROCKET, max_size=64),
+    st.text(r"*_~`|<>#-[]()\@:.1, " + "\n\u202e\u200b" + ROCKET, max_size=64),
     st.sampled_from(["@everyone", "```", "`" * 64, "*" * 64, "\\" * 64, ROCKET * 64, "1. x", "# x", "[x](http://x.y)"]),
 )
 counts = st.integers(0, 10**7)
 totals = st.builds(Totals, counts, counts, counts, counts, counts, counts, counts)
 values = hostile | st.none()
+KINDS = ["bug", "outage", "bad_key", "incomplete", "name_rejected", "name_set_aside", "name_too_long", "disk_full"]
 
 
 def changes_of(name: str) -> st.SearchStrategy[CommanderChange]:
@@ -92,16 +99,23 @@ def runs(draw: st.DrawFn) -> RunFacts:
         return tuple(f"{few[number % len(few)]}{number or ''}" for number in range(count))
 
     names, said = draw(st.lists(hostile, max_size=4)), draw(st.lists(hostile, max_size=4))
-    kinds = many(["bug", "outage", "name_rejected", "x" * 300], 40)
+    kinds = draw(st.lists(st.sampled_from(KINDS), max_size=40))
     told = draw(st.lists(st.sampled_from(["", *names]).flatmap(changes_of), max_size=6))
+    how = draw(st.dictionaries(st.sampled_from(KINDS), st.sampled_from(["fresh", "reminded", "unchanged", "over"])))
+    dated = {way: {kind: NOW for kind in how if how[kind] == way} for way in ("reminded", "unchanged", "over")}
     return facts(
         tenant=draw(hostile),
         first=draw(st.booleans()),
+        reason=draw(st.sampled_from(["cron", "first", "catch-up", "request", "reload", "whim"])),
+        complete=draw(st.booleans()),
         totals=draw(totals),
         changes=tuple(replace(told[n % len(told)], name=name) for n, name in enumerate(many(names))) if told else (),
         not_found=many(names),
         ambiguous=many(names),
-        problems=tuple(map(Problem, kinds, many(said, 40))),
+        problems=tuple(
+            Problem(kind, text, draw(values)) for kind, text in zip(kinds, [*many(said, 40), *[""] * 40], strict=False)
+        ),
+        news=ProblemNews(fresh=frozenset(kind for kind in how if how[kind] == "fresh"), **dated),
         undelivered=many(said),
         log_lines=many(names),
         log_lines_dropped=draw(counts),
@@ -111,6 +125,54 @@ def runs(draw: st.DrawFn) -> RunFacts:
 @given(runs(), st.booleans())
 def test_text_from_outside_of_any_kind_and_size_keeps_every_limit(run: RunFacts, plain: bool) -> None:
     assert_discord_takes(render(build(run), plain=plain))
+
+
+@given(hostile, st.lists(hostile, max_size=20), st.integers(1, 400), counts, st.booleans())
+def test_a_message_of_log_lines_alone_keeps_every_limit(
+    whose: str, texts: list[str], times: int, held_back: int, plain: bool
+) -> None:
+    lines = tuple(log_line("warning", text, text * times, NOW) for text in texts)
+    report = digest_report(Digest(lines, held_back, lines, Allowance()), whose, NOW)
+    assert_discord_takes(render(report, plain=plain))
+
+
+@given(hostile, hostile, st.lists(hostile, max_size=20), st.integers(1, 100), st.booleans())
+def test_a_notice_keeps_every_limit(whose: str, title: str, lines: list[str], times: int, plain: bool) -> None:
+    text = "\n".join(line * times for line in lines)
+    assert_discord_takes(render(notice(whose, f"!{title}", text, NOW), plain=plain))
+
+
+entries = st.builds(Entry, hostile, st.none() | hostile, st.sampled_from([None, PAGE]))
+sections = st.builds(
+    lambda title, few, times, omitted, hint: Section(f"!{title}", tuple(few) * times, omitted + 1, hint),
+    hostile,
+    st.lists(entries, max_size=4),
+    st.integers(1, 60),
+    counts,
+    st.text("Hint. ", max_size=200),
+)
+
+
+@given(
+    st.builds(
+        Report,
+        tenant=hostile,
+        run_id=counts,
+        outcome=st.sampled_from(Outcome),
+        title=hostile.map("!{}".format),
+        summary=st.builds(str.__mul__, hostile, st.integers(1, 8)),
+        sections=st.lists(sections, max_size=40).map(tuple),
+        next_run_at=st.sampled_from([None, NOW]),
+        ended_at=st.just(NOW),
+        log_lines=st.builds(tuple[str, ...].__mul__, st.lists(hostile, max_size=4).map(tuple), st.integers(0, 60)),
+        log_lines_dropped=counts,
+        totals=st.builds(str.__mul__, hostile, st.integers(1, 4)),
+        footer=hostile,
+    ),
+    st.booleans(),
+)
+def test_a_report_of_any_shape_keeps_every_limit(report: Report, plain: bool) -> None:
+    assert_discord_takes(render(report, plain=plain))
 
 
 @pytest.mark.parametrize("text", ["", "\u200b", "\x01\n"])
