@@ -56,13 +56,20 @@ def log_line(level: str, event: str, text: str, at: datetime) -> LogLine:
 class Allowance:
     """What a channel may still be told; times in CLOCK_BOOTTIME seconds.
 
-    `told` lines left in the hour that ends at `hour_until`; `held_back` lines were counted, and that is not told yet.
+    `told` says when messages left and with how many lines; `held_back` lines were counted, and that is not told yet.
     """
 
     next_at: float = 0.0
-    hour_until: float = 0.0
-    told: int = 0
+    told: tuple[tuple[float, int], ...] = ()
     held_back: int = 0
+
+    def left(self, now: float) -> int:
+        """How many lines may be told now, so that no hour has too many."""
+        return LINES_AN_HOUR - sum(count for at, count in self.told if at > now - HOUR_SECONDS)
+
+    def ready_at(self, now: float) -> float:
+        """When the next message may leave."""
+        return self.next_at if self.left(now) > 0 else max(self.next_at, self.told[0][0] + HOUR_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,28 +87,15 @@ def next_digest(waiting: Sequence[LogLine], allowance: Allowance, now: float) ->
 
     Lines beyond the hour's allowance are held back for good: their number is told, and the journal has them.
     """
-    if not (waiting or allowance.held_back) or now < ready_at(allowance):
+    if not (waiting or allowance.held_back) or now < allowance.ready_at(now):
         return None
-    begins_hour = now >= allowance.hour_until
-    told_before = 0 if begins_hour else allowance.told
-    left = LINES_AN_HOUR - told_before
+    left = allowance.left(now)
     told = tuple(waiting[: min(left, LINES_A_MESSAGE)])
-    is_spent = len(told) == left
-    beyond = tuple(waiting[len(told) :]) if is_spent else ()
-    after = Allowance(
-        next_at=now + MESSAGE_SECONDS,
-        hour_until=now + HOUR_SECONDS if begins_hour else allowance.hour_until,
-        told=told_before + len(told),
-    )
+    beyond = tuple(waiting[left:]) if len(told) == left else ()
+    recently = tuple((at, count) for at, count in allowance.told if at > now - HOUR_SECONDS)
+    after = Allowance(now + MESSAGE_SECONDS, (*recently, (now, len(told))))
     held_back = allowance.held_back + sum(line.count for line in beyond)
     return Digest(told, held_back, (*told, *beyond), after)
-
-
-def ready_at(allowance: Allowance) -> float:
-    """When the next message with log lines may leave."""
-    if allowance.told >= LINES_AN_HOUR:
-        return max(allowance.next_at, allowance.hour_until)
-    return allowance.next_at
 
 
 def join(waiting: Iterable[LogLine], later: Iterable[LogLine]) -> tuple[tuple[LogLine, ...], int]:

@@ -15,7 +15,7 @@ from inara_daemon.run_facts import CommanderChange, RunFacts
 MOST_NOTABLE = 10
 """Changes named in a first report, where everything is new."""
 EXAMPLES = 5
-"""Problems of one kind, and lost messages, that are named."""
+"""Problems of one kind that are named."""
 UNKNOWN_NAMED = 20
 """Commanders that Inara does not know, or knows twice, who are named: it is a normal thing."""
 _LONGEST_TENANT = 80
@@ -29,7 +29,7 @@ def build(facts: RunFacts) -> Report:
         _names_section("Not found on Inara", facts.not_found, _NOT_FOUND_HINT),
         _names_section("More than one match on Inara", facts.ambiguous, _AMBIGUOUS_HINT),
         *_problem_sections(facts),
-        _some("Earlier messages that did not arrive", [Entry(text) for text in facts.undelivered]),
+        Section("Earlier messages that did not arrive", tuple(Entry(text) for text in facts.undelivered)),
     ]
     outcome = _outcome(facts)
     return Report(
@@ -167,7 +167,7 @@ def _change_sections(facts: RunFacts) -> list[Section]:
         if kinds == {ChangeKind.PROMOTED}:
             changes.sort(key=_height, reverse=True)
         entries = _entries(changes, say_new=kinds != {ChangeKind.NEW})
-        found.append(Section(f"{title} ({len(entries):,})", entries))
+        found.append(Section(f"{title} ({len(changes):,})", entries))
     return found
 
 

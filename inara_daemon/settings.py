@@ -30,7 +30,16 @@ from inara_daemon.problems import (
     suggestion,
 )
 from inara_daemon.secret import Secret
-from inara_daemon.urls import HostPort, api_url, database_url, host_port, is_inara, secrets_in_url
+from inara_daemon.urls import (
+    HostPort,
+    api_url,
+    database_url,
+    host_port,
+    is_inara,
+    secrets_in_url,
+    webhook_token,
+    webhook_url,
+)
 
 __all__ = [
     "ConfigurationError",
@@ -132,6 +141,12 @@ def _app_name(value: str | None, info: ValidationInfo) -> str | None:
     return value
 
 
+def _operator_webhook(value: Secret | None, info: ValidationInfo) -> Secret | None:
+    if value is not None and "webhook_hosts" in info.data:  # else what is wrong with the hosts is told already
+        webhook_url(value.reveal(), info.data["webhook_hosts"])
+    return value
+
+
 def _rate(value: float, info: ValidationInfo) -> float:
     if value > INARAS_HIGHEST_RATE and is_inara(info.data.get("inara_url", "")):
         raise Refused(
@@ -173,6 +188,8 @@ class Settings(BaseModel):
     http_token: SecretText | None = None
     webhook_hosts: Annotated[tuple[HostPort, ...], BeforeValidator(_hosts)] = ()
     """Hosts beside Discord's that webhooks may point to, by http too."""
+    operator_webhook: Annotated[SecretText | None, AfterValidator(_operator_webhook)] = None
+    """Where the operator hears of what concerns no tenant alone."""
     log_level: Annotated[LogLevel, _one_of(LogLevel)] = LogLevel.INFO
     log_format: Annotated[LogFormat, _one_of(LogFormat)] = LogFormat.AUTO
     warnings: tuple[str, ...] = ()
@@ -195,6 +212,9 @@ class Settings(BaseModel):
         texts = {secret.reveal() for secret in (self.inara_api_key, self.http_token) if secret is not None}
         if self.state_url is not None:
             texts |= secrets_in_url(self.state_url.reveal())
+        if self.operator_webhook is not None:
+            url = self.operator_webhook.reveal()
+            texts |= {url, webhook_token(url) or url}
         return frozenset(texts)
 
 

@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from inara_daemon.commander import Change, ChangeKind, RankKind
 from inara_daemon.notify.discord_format import render
-from inara_daemon.report import CommanderChange, Problem, RunFacts, Totals, build
+from inara_daemon.problem_memory import Problem, ProblemNews
+from inara_daemon.report_text import build
+from inara_daemon.run_facts import CommanderChange, RunFacts, Totals
 from pictures.message import draw
 
 STARTED = datetime(2027, 3, 14, 1, tzinfo=UTC)
@@ -47,7 +49,8 @@ NIGHT = RunFacts(
     ),
     not_found=("Zeta*Lyrae*", "Old Greybeard"),
     ambiguous=("Nova",),
-    problems=(Problem("name_unanswered", "Quill Marlowe"),),
+    problems=(Problem("name_unanswered", "", "Quill Marlowe"),),
+    news=ProblemNews(fresh=frozenset({"name_unanswered"})),
 )
 
 

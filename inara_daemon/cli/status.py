@@ -159,7 +159,7 @@ async def _print_outbox(house: House, shown_ids: Collection[str] | None) -> None
     for tenant_id, by_status in _by_tenant(counts).items():
         if shown_ids is not None and tenant_id not in shown_ids:
             continue
-        shown.add_row(plain(tenant_id), *(str(by_status.get(status, 0)) for status in statuses))
+        shown.add_row(plain(tenant_id or "the operator"), *(str(by_status.get(status, 0)) for status in statuses))
     console.print(shown)
     for fingerprint, error in dead.items():
         console.print(plain(f"Dead webhook {fingerprint}: {error}"), style="red")

@@ -17,7 +17,8 @@ from inara_daemon.inara.client import InaraClient, open_session
 from inara_daemon.inara.desk import Desk
 from inara_daemon.inara.pauses import Pauses
 from inara_daemon.inara.wire import Application
-from inara_daemon.notify.discord import DiscordSender, open_discord_session
+from inara_daemon.notify.channel import Channel
+from inara_daemon.notify.channels import open_channels
 from inara_daemon.notify.outbox import Outbox
 from inara_daemon.service.duty import Duty
 from inara_daemon.service.garbage import Garbage
@@ -31,7 +32,7 @@ from inara_daemon.settings import Secret, Settings
 from inara_daemon.store.errors import DatabaseError
 from inara_daemon.store.state.budget import BudgetTable
 from inara_daemon.store.state.database import StateDatabase
-from inara_daemon.store.state.outbox import OutboxTable
+from inara_daemon.store.state.outbox import OPERATOR, OutboxTable
 from inara_daemon.tenants import ReloadPlan, Tenants, plan_reload, secret_texts
 
 REQUEST_SECONDS = 60.0
@@ -71,6 +72,7 @@ class Engine:
         self._by_id = {tenant.id: tenant for tenant in tenants.tenants}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._sessions: list[aiohttp.ClientSession] = []
+        self._channels: tuple[Channel, ...] = ()
 
     async def start(self) -> None:
         """Take over from the engine before and begin to work. Raises DatabaseError."""
@@ -83,8 +85,8 @@ class Engine:
         await budget.start()
         await self.pauses.start()  # nothing below can fail, so that there is nothing to undo
         to_inara = open_session()
-        to_discord = open_discord_session()
-        self._sessions = [to_inara, to_discord]
+        self._sessions = [to_inara]
+        self._channels = open_channels(version=settings.app_version, boottime=house.clock.boottime)
         self.desk = Desk(
             budget,
             self.pauses,
@@ -95,7 +97,7 @@ class Engine:
         )
         self.outbox = Outbox(
             OutboxTable(house.state),
-            DiscordSender(to_discord, version=settings.app_version),
+            self._channels,
             webhook=self._webhook,
             fingerprint=house.state.fingerprint,
             clock=house.clock,
@@ -106,6 +108,7 @@ class Engine:
             house.logbook,
             house.clock,
             whose=self._whose_channel,
+            reaches=self.outbox.reaches,
             wake_outbox=self.outbox.wake,
             delivers=self._duty is Duty.SCHEDULE,
         )
@@ -135,6 +138,8 @@ class Engine:
             self._tasks[name] = asyncio.create_task(_keep_running(name, run), name=name)
 
     def _webhook(self, tenant_id: str) -> Secret | None:
+        if tenant_id == OPERATOR:
+            return self._house.settings.operator_webhook
         tenant = self._by_id.get(tenant_id)
         return None if tenant is None else tenant.webhook
 
@@ -182,6 +187,8 @@ class Engine:
         await self._within(LEAVE_SECONDS, "outbox", self._leave_outbox())
         await self._within(CANCEL_SECONDS, "logs", self._leave_logs())
         await self._within(CANCEL_SECONDS, "outbox", self._cancel("outbox", "logs"))
+        for channel in self._channels:
+            await self._within(CANCEL_SECONDS, channel.name, channel.close())
         for session in self._sessions:
             await session.close()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from inara_daemon.clock import Clock
-from inara_daemon.log_lines import digest_report, next_digest, ready_at
+from inara_daemon.log_lines import digest_report, next_digest
 from inara_daemon.nap import nap
 from inara_daemon.report import to_json
 from inara_daemon.service.logbook import Logbook
@@ -24,15 +24,20 @@ _IDLE_SECONDS = 600.0
 
 @dataclass(slots=True)
 class LogCourier:
-    """`whose` names the channel of a destination, None if it has none now; `delivers`: between runs too."""
+    """`whose` names the channel of a destination, None if it has none now; `reaches` says whether it can be reached.
+
+    `delivers`: between runs too.
+    """
 
     state: StateDatabase
     logbook: Logbook
     clock: Clock
     whose: Callable[[str], str | None]
+    reaches: Callable[[str], bool]
     wake_outbox: Callable[[], None]
     delivers: bool
     _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _adopted: bool = False
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _storing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -79,13 +84,18 @@ class LogCourier:
     async def _deliver(self) -> float:
         """Queue a message for whoever may have one now; returns the seconds until it is worth looking again."""
         try:
+            if not self._adopted:
+                async with self.state.write() as connection:
+                    await log_buffers.adopt(connection, self.clock)
+                self._adopted = True
             async with self.state.read() as connection:
                 waiting = await log_buffers.destinations(connection)
-                busy = await runs.reporting(connection) | await outbox.undelivered(connection) if waiting else set()
-            waits = [LOOK_SECONDS if name in busy else await self._deliver_to(name) for name in waiting]
+                busy = await runs.reporting(connection) | await outbox.underway(connection) if waiting else set()
+            ready = [name for name in waiting if name not in busy and self.reaches(name)]
+            waits = [await self._deliver_to(name) for name in ready]
         except StateError:
             return LOOK_SECONDS
-        return min(waits, default=_IDLE_SECONDS)
+        return min([*waits, LOOK_SECONDS] if waiting else [_IDLE_SECONDS])
 
     async def _deliver_to(self, destination: str) -> float:
         whose = self.whose(destination)
@@ -94,12 +104,13 @@ class LogCourier:
                 await log_buffers.forget(connection, destination)
                 return _IDLE_SECONDS
             buffer = await log_buffers.load(connection, destination, self.clock)
-            digest = next_digest(buffer.lines, buffer.allowance, self.clock.boottime())
+            now = self.clock.boottime()
+            digest = next_digest(buffer.lines, buffer.allowance, now)
             if digest is None:
-                return max(ready_at(buffer.allowance) - self.clock.boottime(), GATHER_SECONDS)
-            now = self.clock.now()
-            body = to_json(digest_report(digest, whose, now))
-            await outbox.enqueue(connection, tenant_id=destination, body=body, now=now)
+                return max(buffer.allowance.ready_at(now) - now, GATHER_SECONDS)
+            at = self.clock.now()
+            body = to_json(digest_report(digest, whose, at))
+            await outbox.enqueue(connection, tenant_id=destination, body=body, now=at)
             await log_buffers.settle(connection, destination, digest, self.clock)
         self.wake_outbox()
         return LOOK_SECONDS

@@ -15,9 +15,8 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from inara_daemon.log_lines import LogLine, join, log_line
+from inara_daemon.store.state.outbox import OPERATOR
 
-OPERATOR = ""
-"""The destination of what concerns no single tenant: no tenant's id is empty."""
 _MASK = "***"
 _SHORTEST_SECRET = 6
 """A shorter text would be blotted out of innocent words."""
@@ -61,9 +60,17 @@ class Redactor:
 OPERATORS = frozenset({"webhook_dead", "tenant_crashed", "tenant_stuck", "tenant_unusable", "delivery_crashed"})
 """Events that concern one tenant, and that only the operator can do something about."""
 TOLD_BY_REPORTS = frozenset(
-    {"name_skipped", "run_incomplete", "delivery_failing", "message_refused", "message_lost", "delivery_crashed"}
+    {
+        "name_skipped",
+        "run_incomplete",
+        "delivery_failing",
+        "message_refused",
+        "message_lost",
+        "delivery_crashed",
+        "webhook_dead",
+    }
 )
-"""Events that a tenant's report tells in better words."""
+"""Events that a tenant's report tells in better words, once it can."""
 
 
 @dataclass(slots=True)

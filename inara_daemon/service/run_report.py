@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import itemgetter
-from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,6 +17,7 @@ from inara_daemon.report_reason import Reason, why_report
 from inara_daemon.report_text import build, totals_in_words
 from inara_daemon.roster_plan import Roster, waits, waits_until
 from inara_daemon.run_facts import CommanderChange, RunFacts, Totals
+from inara_daemon.service import undelivered
 from inara_daemon.store.state import changes, log_buffers, outbox, problems, runs
 from inara_daemon.store.state import roster as memory
 from inara_daemon.store.state.runs import Run, RunOutcome, RunReason
@@ -127,7 +127,7 @@ async def end_run(connection: AsyncConnection, tenant: Tenant, end: RunEnd) -> R
         ambiguous=end.summary.ambiguous,
         problems=end.summary.problems,
         news=problem_news(end.summary.problems, known, now, complete=complete, lost=bool(losses)),
-        undelivered=tuple(map(_loss_words, losses)),
+        undelivered=undelivered.in_words(losses),
     )
     await changes.claim(connection, end.run.id, told)
     reason = None if tenant.webhook is None else why_report(tenant.report, facts)
@@ -140,28 +140,13 @@ async def end_run(connection: AsyncConnection, tenant: Tenant, end: RunEnd) -> R
         tenant_id=tenant.id,
         run_id=end.run.id,
         body=to_json(build(facts)),
-        summary=totals_in_words(facts).replace("\n", "; "),
+        summary=totals_in_words(facts).splitlines()[0],
         now=now,
     )
-    await outbox.tell_losses(connection, [loss["id"] for loss in losses], told_in=message_id)
+    await outbox.tell_losses(connection, [loss.id for loss in losses], told_in=message_id)
     await problems.save_told(connection, tenant.id, remember(facts.problems, known, facts.news, now))
     await memory.save_tenant(connection, tenant.id, reported=True)
     return reason
-
-
-def _loss_words(loss: Mapping[str, Any]) -> str:
-    when = f"{loss['created_at']:%Y-%m-%d %H:%M} UTC"
-    what = f"report of run {loss['run_id']}" if loss["run_id"] is not None else "message"
-    totals = f": {loss['summary']}" if loss["summary"] else ""
-    return f"{what} of {when}, {_LOST[loss['status']]} ({loss['error'] or 'no reason given'}){totals}"
-
-
-_LOST: Mapping[str, str] = {
-    "unknown": "which may have arrived or not",
-    "dead": "lost with its webhook",
-    "expired": "given up after two days",
-    "refused": "refused by Discord",
-}
 
 
 async def _prune(connection: AsyncConnection, tenant_id: str, now: datetime) -> None:

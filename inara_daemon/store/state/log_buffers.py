@@ -9,11 +9,12 @@ from pydantic import TypeAdapter
 from sqlalchemy import RowMapping, delete, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from inara_daemon.clock import Clock, Moment
-from inara_daemon.log_lines import HOUR_SECONDS, MESSAGE_SECONDS, Allowance, Digest, LogLine, join
+from inara_daemon.clock import Clock
+from inara_daemon.log_lines import MESSAGE_SECONDS, Allowance, Digest, LogLine, join
 from inara_daemon.store.state.tables import log_buffer
 
 _LINES = TypeAdapter(tuple[LogLine, ...])
+_TOLD = TypeAdapter(tuple[tuple[float, int], ...])
 _NONE = "[]"
 
 
@@ -70,26 +71,29 @@ async def forget(connection: AsyncConnection, destination: str) -> None:
     await connection.execute(delete(log_buffer).where(log_buffer.c.destination == destination))
 
 
-def _buffer(row: RowMapping, clock: Clock) -> LogBuffer:
-    def here(seconds: float, wait: float) -> float:
-        return clock.here(Moment(row["boot_id"], seconds), wait).seconds
+async def adopt(connection: AsyncConnection, clock: Clock) -> None:
+    """Begin the waits of another boot anew, once: nobody can tell how much of them has passed."""
+    rows = await connection.execute(select(log_buffer).where(log_buffer.c.boot_id != clock.boot_id))
+    for row in rows.mappings().all():
+        await _save(connection, row["destination"], _buffer(row, clock), clock)
 
-    allowance = Allowance(
-        here(row["next_at"], MESSAGE_SECONDS), here(row["hour_until"], HOUR_SECONDS), row["told"], row["held_back"]
-    )
-    return LogBuffer(_LINES.validate_json(row["lines"]), allowance)
+
+def _buffer(row: RowMapping, clock: Clock) -> LogBuffer:
+    next_at, told = row["next_at"], _TOLD.validate_json(row["told"])
+    if row["boot_id"] != clock.boot_id:
+        now = clock.boottime()
+        next_at, told = now + MESSAGE_SECONDS, tuple((now, count) for _, count in told)
+    return LogBuffer(_LINES.validate_json(row["lines"]), Allowance(next_at, told, row["held_back"]))
 
 
 async def _save(connection: AsyncConnection, destination: str, buffer: LogBuffer, clock: Clock) -> None:
     await connection.execute(delete(log_buffer).where(log_buffer.c.destination == destination))
-    allowance = buffer.allowance
     values = {
         "destination": destination,
         "lines": _LINES.dump_json(buffer.lines).decode(),
-        "held_back": allowance.held_back,
-        "told": allowance.told,
+        "held_back": buffer.allowance.held_back,
+        "told": _TOLD.dump_json(buffer.allowance.told).decode(),
+        "next_at": buffer.allowance.next_at,
         "boot_id": clock.boot_id,
-        "next_at": allowance.next_at,
-        "hour_until": allowance.hour_until,
     }
     await connection.execute(insert(log_buffer).values(values))

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
 )
 
 
@@ -158,9 +159,14 @@ message = Table(
     Column("error", Text),
     Column("created_at", UtcDateTime, nullable=False),
     Column("settled_at", UtcDateTime),
-    # A loss is named in the tenant's next report, once.
-    Column("loss_told", Boolean, nullable=False, default=False),
+    # Refused in its own form: it goes once more as a short text.
+    Column("plain", Boolean, nullable=False, default=False, server_default=false()),
+    # The totals of the run that it tells of, for the one that names its loss.
+    Column("summary", Text, nullable=False, default="", server_default=""),
+    # The message that names this one's loss.
+    Column("told_in", BigInteger),
     Index("message_status", "status", "tenant_id"),
+    Index("message_settled", "settled_at"),
 )
 
 dead_webhook = Table(
@@ -174,7 +180,7 @@ dead_webhook = Table(
 delivery_hold = Table(
     "delivery_hold",
     metadata,
-    # `*` for every webhook, else a webhook's fingerprint.
+    # A webhook's fingerprint, or a service's name for everything that goes there.
     Column("scope", String(64), primary_key=True),
     Column("boot_id", String(64), nullable=False),
     # CLOCK_BOOTTIME seconds.
@@ -200,11 +206,11 @@ log_buffer = Table(
     # Log lines that wait to be told, as JSON.
     Column("lines", Text, nullable=False),
     Column("held_back", Integer, nullable=False),
-    # What was told in the hour that ends at `hour_until`; both times in CLOCK_BOOTTIME seconds.
-    Column("told", Integer, nullable=False),
-    Column("boot_id", String(64), nullable=False),
+    # When messages left lately and with how many lines, as JSON; this and the next message's time in CLOCK_BOOTTIME
+    # seconds.
+    Column("told", Text, nullable=False),
     Column("next_at", Float(53), nullable=False),
-    Column("hour_until", Float(53), nullable=False),
+    Column("boot_id", String(64), nullable=False),
 )
 
 budget = Table(

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
 from multidict import CIMultiDict
 
 from inara_daemon import report
-from inara_daemon.notify.discord import Delivery, DiscordSender, Scope, SendResult, classify, open_discord_session
+from inara_daemon.notify.channel import Delivery, Scope, SendResult
+from inara_daemon.notify.discord import DiscordChannel
+from inara_daemon.notify.discord_answer import classify
 from inara_daemon.sandbox import faults
 from inara_daemon.sandbox.discord import SandboxDiscord
 from inara_daemon.sandbox.faults import DiscordFault
@@ -88,16 +91,16 @@ BEHIND_DISCORD = {"Via": "1.1 google", "Retry-After": "2"}
 @pytest.mark.parametrize(
     ("headers", "body", "wait", "scope"),
     [
-        (BEHIND_DISCORD | {"X-RateLimit-Scope": "user"}, b'{"retry_after": 1.337}', 1.337, Scope.WEBHOOK),
-        (BEHIND_DISCORD | {"X-RateLimit-Scope": "shared"}, b'{"retry_after": 60}', 60.0, Scope.WEBHOOK),
-        (BEHIND_DISCORD, b'{"retry_after": 0.5, "global": true}', 0.5, Scope.GLOBAL),
-        (BEHIND_DISCORD | {"X-RateLimit-Scope": "global"}, b'{"retry_after": 0.5}', 0.5, Scope.GLOBAL),
-        ({}, b'{"retry_after": 0.25, "global": false}', 0.25, Scope.WEBHOOK),
-        (BEHIND_DISCORD, b"<html>", 2.0, Scope.WEBHOOK),
-        (BEHIND_DISCORD, b'{"global": false}', 2.0, Scope.WEBHOOK),
-        ({"Retry-After": "120"}, b"<html>", 120.0, Scope.ADDRESS),
-        ({}, b"<html>", 600.0, Scope.ADDRESS),
-        ({"Retry-After": "Tue, 24 Nov 2026 01:02:00 GMT"}, b"", 600.0, Scope.ADDRESS),
+        (BEHIND_DISCORD | {"X-RateLimit-Scope": "user"}, b'{"retry_after": 1.337}', 1.337, Scope.DESTINATION),
+        (BEHIND_DISCORD | {"X-RateLimit-Scope": "shared"}, b'{"retry_after": 60}', 60.0, Scope.DESTINATION),
+        (BEHIND_DISCORD, b'{"retry_after": 0.5, "global": true}', 0.5, Scope.SERVICE),
+        (BEHIND_DISCORD | {"X-RateLimit-Scope": "global"}, b'{"retry_after": 0.5}', 0.5, Scope.SERVICE),
+        ({}, b'{"retry_after": 0.25, "global": false}', 0.25, Scope.DESTINATION),
+        (BEHIND_DISCORD, b"<html>", 2.0, Scope.DESTINATION),
+        (BEHIND_DISCORD, b'{"global": false}', 2.0, Scope.DESTINATION),
+        ({"Retry-After": "120"}, b"<html>", 120.0, Scope.SERVICE),
+        ({}, b"<html>", 600.0, Scope.SERVICE),
+        ({"Retry-After": "Tue, 24 Nov 2026 01:02:00 GMT"}, b"", 600.0, Scope.SERVICE),
     ],
 )
 def test_delivery_a_rate_limit_says_how_long_and_who_must_wait(
@@ -112,7 +115,7 @@ def test_delivery_a_rate_limit_says_how_long_and_who_must_wait(
 )
 def test_a_wait_that_can_not_be_meant_gives_way_to_the_header(named: str) -> None:
     found = classify(429, BEHIND_DISCORD, f'{{"retry_after": {named}}}'.encode())
-    assert (found.retry_after, found.scope) == (2.0, Scope.WEBHOOK)
+    assert (found.retry_after, found.scope) == (2.0, Scope.DESTINATION)
 
 
 @pytest.mark.parametrize(
@@ -135,10 +138,18 @@ def test_delivery_the_pace_comes_from_the_headers(remaining: str | None, reset_a
         assert classify(status, headers, b"").pace == pace
 
 
+@asynccontextmanager
+async def channel(seconds: float = 20.0) -> AsyncIterator[DiscordChannel]:
+    opened = DiscordChannel(version="1.2", boottime=asyncio.get_running_loop().time, timeout=seconds)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
 async def send(url: str, *, plain: bool = False, seconds: float = 20.0) -> SendResult:
-    async with open_discord_session() as session:
-        sender = DiscordSender(session, version="1.2", timeout=seconds)
-        result = await sender.send(Secret(url), REPORT, plain=plain)
+    async with channel(seconds) as opened:
+        result = await opened.send(Secret(url), REPORT, plain=plain)
     assert "canary" not in repr(result)
     return result
 
@@ -174,8 +185,8 @@ async def test_delivery_without_an_answer_nobody_knows_whether_it_arrived(behave
 @pytest.mark.virtual_time
 async def test_deadlines_an_attempt_takes_twenty_seconds_at_most() -> None:
     loop = asyncio.get_running_loop()
-    async with server(_hang) as at, open_discord_session() as session:
-        result = await DiscordSender(session, version="1.2").send(Secret(webhook(at.port)), REPORT)
+    async with server(_hang) as at, channel() as opened:
+        result = await opened.send(Secret(webhook(at.port)), REPORT)
         assert result == SendResult(Delivery.UNKNOWN, "no answer (TimeoutError)")
         assert loop.time() == pytest.approx(20.0, abs=0.5)
 
@@ -212,11 +223,11 @@ async def test_once_the_status_is_there_a_broken_body_changes_nothing(
     [
         (
             http(b'{"message": "slow", "retry_after": 0.75, "global": true}', "429 Too Many", VIA, "Retry-After: 1"),
-            SendResult(Delivery.RATE_LIMITED, "HTTP 429", retry_after=0.75, scope=Scope.GLOBAL),
+            SendResult(Delivery.RATE_LIMITED, "HTTP 429", retry_after=0.75, scope=Scope.SERVICE),
         ),
         (
             http(b'{"message": "slow", "retry_after": 0.75}', "429 Too Many", "Retry-After: 1"),
-            SendResult(Delivery.RATE_LIMITED, "HTTP 429", retry_after=0.75, scope=Scope.WEBHOOK),
+            SendResult(Delivery.RATE_LIMITED, "HTTP 429", retry_after=0.75, scope=Scope.DESTINATION),
         ),
         (http(coded(10003), "400 Bad", VIA), SendResult(Delivery.DEAD, "HTTP 400, code 10003")),
         (http(b'{"id": "1300", "type": 0}'), SendResult(Delivery.SENT, message_id="1300")),
@@ -228,9 +239,8 @@ async def test_an_answer_in_pieces_is_one_answer(whole: bytes, expected: SendRes
 
 
 async def test_delivery_each_message_has_a_connection_that_nobody_closed_before() -> None:
-    async with server(says(http(b"{}"))) as at, open_discord_session() as session:
-        sender = DiscordSender(session, version="1.2")
-        results = [await sender.send(Secret(webhook(at.port)), REPORT) for _ in range(3)]
+    async with server(says(http(b"{}"))) as at, channel() as opened:
+        results = [await opened.send(Secret(webhook(at.port)), REPORT) for _ in range(3)]
         assert [result.delivery for result in results] == [Delivery.SENT] * 3
         assert len(at.heads) == 3
 
@@ -274,20 +284,20 @@ async def test_a_report_is_taken_in_both_forms_and_answered_with_its_id(discord:
 @pytest.mark.parametrize(
     ("fault", "delivery", "scope"),
     [
-        (faults.discord_wait(faults.Scope.USER, 0.3), Delivery.RATE_LIMITED, Scope.WEBHOOK),
-        (faults.discord_wait(faults.Scope.SHARED, 0.3), Delivery.RATE_LIMITED, Scope.WEBHOOK),
-        (faults.discord_wait(faults.Scope.GLOBAL, 0.3), Delivery.RATE_LIMITED, Scope.GLOBAL),
-        (faults.discord_wait(faults.Scope.CLOUDFLARE, 300.0), Delivery.RATE_LIMITED, Scope.ADDRESS),
-        (faults.discord_http_error(502), Delivery.RETRY, Scope.WEBHOOK),
-        (faults.discord_http_error(504, stored=True), Delivery.UNKNOWN, Scope.WEBHOOK),
-        (faults.UNKNOWN_WEBHOOK, Delivery.DEAD, Scope.WEBHOOK),
-        (faults.INVALID_WEBHOOK_TOKEN, Delivery.DEAD, Scope.WEBHOOK),
-        (faults.MISSING_ACCESS, Delivery.DEAD, Scope.WEBHOOK),
-        (faults.INVALID_FORM, Delivery.REFUSED, Scope.WEBHOOK),
-        (faults.discord_hang(stored=True), Delivery.UNKNOWN, Scope.WEBHOOK),
-        (faults.discord_hang(), Delivery.UNKNOWN, Scope.WEBHOOK),
-        (faults.DISCORD_CLOSE_BEFORE, Delivery.UNKNOWN, Scope.WEBHOOK),
-        (faults.discord_close_after(stored=True), Delivery.UNKNOWN, Scope.WEBHOOK),
+        (faults.discord_wait(faults.Scope.USER, 0.3), Delivery.RATE_LIMITED, Scope.DESTINATION),
+        (faults.discord_wait(faults.Scope.SHARED, 0.3), Delivery.RATE_LIMITED, Scope.DESTINATION),
+        (faults.discord_wait(faults.Scope.GLOBAL, 0.3), Delivery.RATE_LIMITED, Scope.SERVICE),
+        (faults.discord_wait(faults.Scope.CLOUDFLARE, 300.0), Delivery.RATE_LIMITED, Scope.SERVICE),
+        (faults.discord_http_error(502), Delivery.RETRY, Scope.DESTINATION),
+        (faults.discord_http_error(504, stored=True), Delivery.UNKNOWN, Scope.DESTINATION),
+        (faults.UNKNOWN_WEBHOOK, Delivery.DEAD, Scope.DESTINATION),
+        (faults.INVALID_WEBHOOK_TOKEN, Delivery.DEAD, Scope.DESTINATION),
+        (faults.MISSING_ACCESS, Delivery.DEAD, Scope.DESTINATION),
+        (faults.INVALID_FORM, Delivery.REFUSED, Scope.DESTINATION),
+        (faults.discord_hang(stored=True), Delivery.UNKNOWN, Scope.DESTINATION),
+        (faults.discord_hang(), Delivery.UNKNOWN, Scope.DESTINATION),
+        (faults.DISCORD_CLOSE_BEFORE, Delivery.UNKNOWN, Scope.DESTINATION),
+        (faults.discord_close_after(stored=True), Delivery.UNKNOWN, Scope.DESTINATION),
     ],
     ids=lambda value: value.kind if isinstance(value, DiscordFault) else None,
 )

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
@@ -26,10 +26,9 @@ def upgrade() -> None:
         sa.Column("destination", sa.String(255), primary_key=True),
         sa.Column("lines", sa.Text(), nullable=False),
         sa.Column("held_back", sa.Integer(), nullable=False),
-        sa.Column("told", sa.Integer(), nullable=False),
-        sa.Column("boot_id", sa.String(64), nullable=False),
+        sa.Column("told", sa.Text(), nullable=False),
         sa.Column("next_at", sa.Float(53), nullable=False),
-        sa.Column("hour_until", sa.Float(53), nullable=False),
+        sa.Column("boot_id", sa.String(64), nullable=False),
     )
 
 
