@@ -132,9 +132,7 @@ def test_a_problem_that_changed_is_there_since_it_began_and_waits_a_week_from_it
     tenant = Tenant()
     tenant.hears(*rejected("Nova"))
     tenant.hears(*rejected("Vega"), at=NOW + 3 * DAY)
-    assert tenant.told["name_rejected"] == ToldProblem(
-        "name_rejected", digest(rejected("Vega")), NOW, NOW + 3 * DAY
-    )
+    assert tenant.told["name_rejected"] == ToldProblem("name_rejected", digest(rejected("Vega")), NOW, NOW + 3 * DAY)
     assert tenant.hears(*rejected("Vega"), at=NOW + 7 * DAY) == ProblemNews(unchanged={"name_rejected": NOW})
     assert tenant.hears(*rejected("Vega"), at=NOW + 10 * DAY) == ProblemNews(reminded={"name_rejected": NOW})
 
@@ -260,7 +258,7 @@ class Nights(RuleBasedStateMachine):
         return frozenset(problem.name or problem.text.rstrip("0123456789") for problem in mine)
 
     @rule(problems=some_problems, complete=st.booleans(), lost=st.booleans(), late=st.integers(-180, 180))
-    def night(self, problems: list[Problem], complete: bool, lost: bool, late: int) -> None:  # noqa: FBT001
+    def night(self, problems: list[Problem], complete: bool, lost: bool, late: int) -> None:
         at = self.now + late * MINUTE
         news = self.tenant.hears(*problems, at=at, complete=complete, lost=lost)
         kinds = {problem.kind for problem in problems}
