@@ -16,8 +16,8 @@ MOST_NOTABLE = 10
 """Changes named in a first report, where everything is new."""
 EXAMPLES = 5
 """Problems of one kind that are named."""
-UNKNOWN_NAMED = 20
-"""Commanders that Inara does not know, or knows twice, who are named: it is a normal thing."""
+NAMES_IN_A_ROW = 20
+"""Commanders who are named where there is no more to say: new in a first report, or unknown on Inara."""
 _LONGEST_TENANT = 80
 """Characters of a tenant's name in a title, so that there is room for what happened."""
 
@@ -27,7 +27,7 @@ def build(facts: RunFacts) -> Report:
     sections = [
         *_change_sections(facts),
         _names_section("Not found on Inara", facts.not_found, _NOT_FOUND_HINT),
-        _names_section("More than one match on Inara", facts.ambiguous, _AMBIGUOUS_HINT),
+        _names_section("Ambiguous on Inara", facts.ambiguous, _AMBIGUOUS_HINT),
         *_problem_sections(facts),
         Section("Earlier messages that did not arrive", tuple(Entry(text) for text in facts.undelivered)),
     ]
@@ -92,7 +92,7 @@ def _lead(facts: RunFacts, outcome: Outcome) -> str:
     if not facts.complete:
         return "Not everyone could be looked up. What is known of the others stays as it was."
     if facts.first and facts.changes:
-        return "Everybody is new to this report, so only the most notable are named."
+        return "Everything is new to this report, so only the most notable is told."
     return ""
 
 
@@ -111,7 +111,7 @@ def totals_in_words(facts: RunFacts) -> str:
     counts = [f"{totals.answered:,} of {counted(totals.names, 'commander')} looked up", f"{totals.written:,} changed"]
     for count, label in (
         (totals.not_found, "not found"),
-        (totals.ambiguous, "with more than one match"),
+        (totals.ambiguous, "ambiguous"),
         (totals.failed, "failed"),
     ):
         if count:
@@ -178,11 +178,15 @@ def _height(change: CommanderChange) -> tuple[bool, int]:
 
 
 def _first_sections(changes: Sequence[CommanderChange]) -> list[Section]:
-    """A first report: totals, and of the changes only the most notable."""
+    """A first report: of the changes only the most notable, and who was not known at all."""
     notability = list(ChangeKind)
-    ordered = sorted(changes, key=lambda change: notability.index(change.change.kind))
-    entries = _entries(ordered)
-    return [Section("Most notable", entries[:MOST_NOTABLE], len(entries[MOST_NOTABLE:]))]
+    new = _entries([change for change in changes if change.change.kind is ChangeKind.NEW], say_new=False)
+    others = [change for change in changes if change.change.kind is not ChangeKind.NEW]
+    entries = _entries(sorted(others, key=lambda change: notability.index(change.change.kind)))
+    return [
+        Section("Most notable", entries[:MOST_NOTABLE], len(entries[MOST_NOTABLE:])),
+        Section(f"New commanders ({len(new):,})", new[:NAMES_IN_A_ROW], len(new[NAMES_IN_A_ROW:])),
+    ]
 
 
 def _entries(changes: Iterable[CommanderChange], *, say_new: bool = True) -> tuple[Entry, ...]:
@@ -208,12 +212,12 @@ def _told(changes: Sequence[Change]) -> list[str]:
 # --- Who is unknown, and what went wrong -----------------------------------------------------------------------------
 
 _NOT_FOUND_HINT = "Nothing is wrong: they may have no profile there, or spell it otherwise. They are asked for again."
-_AMBIGUOUS_HINT = "Nothing was changed. Their name on Inara should be exactly the one in the game."
+_AMBIGUOUS_HINT = "Inara showed somebody of another name: nothing was changed. Is it the same there as in the game?"
 
 
 def _names_section(title: str, names: Sequence[str], hint: str) -> Section:
-    entries = tuple(Entry("", name) for name in names[:UNKNOWN_NAMED])
-    return Section(f"{title} ({len(names):,})", entries, max(len(names) - UNKNOWN_NAMED, 0), hint)
+    entries = tuple(Entry("", name) for name in names[:NAMES_IN_A_ROW])
+    return Section(f"{title} ({len(names):,})", entries, max(len(names) - NAMES_IN_A_ROW, 0), hint)
 
 
 _PROBLEM_TITLES: Mapping[str, str] = {

@@ -8,6 +8,7 @@ import click
 
 from inara_daemon.cli.commander_status import CommanderStatus
 from inara_daemon.cli.cost import cost_of, next_asking, next_run_at, print_cost, remembered_roster
+from inara_daemon.cli.delivery import print_delivery
 from inara_daemon.cli.exits import Exit
 from inara_daemon.cli.place import Place, read_tenants, state_exists, state_url
 from inara_daemon.cli.screen import console, counted, duration, moment, plain, table
@@ -18,11 +19,10 @@ from inara_daemon.inara.budget import Budget
 from inara_daemon.inara.pauses import EVERY_KEY, OUTAGE, Pauses
 from inara_daemon.night import Asking
 from inara_daemon.service.engine import REQUEST_SECONDS, House
-from inara_daemon.store.state import outbox, runs
 from inara_daemon.store.state import roster as memory
+from inara_daemon.store.state import runs
 from inara_daemon.store.state.budget import BudgetTable
 from inara_daemon.store.state.lock import engine_lock
-from inara_daemon.store.state.outbox import MessageStatus, OutboxTable
 from inara_daemon.store.state.runs import Run
 from inara_daemon.tenants import Skipped, Tenant, Tenants
 
@@ -52,7 +52,7 @@ async def show_status(place: Place, *, tenant_ids: Sequence[str] = (), names: Se
         await _print_tenants(house, shown, () if tenant_ids else tenants.skipped)
         _print_cost(house, tenants, askings, chosen)
         _print_budget(house, budget, pauses)
-        await _print_outbox(house, chosen if tenant_ids else None)
+        await print_delivery(house, shown, with_operator=not tenant_ids)
     return Exit.WELL
 
 
@@ -145,28 +145,3 @@ def _print_budget(house: House, budget: Budget, pauses: Pauses) -> None:
         until = held_until(pause, pauses.wait_seconds(pause.scope), house.clock.now())
         console.print(plain(f"Paused: {who}, {until}: {pause.reason}: {pause.text}"), style="red")
     console.print()
-
-
-async def _print_outbox(house: House, shown_ids: Collection[str] | None) -> None:
-    async with house.state.read() as connection:
-        counts = await outbox.counts(connection)
-    dead = await OutboxTable(house.state).dead_webhooks()
-    if not counts:
-        console.print("Outbox: empty")
-        return
-    statuses = [status.value for status in MessageStatus]
-    shown = table("Outbox", "tenant", *(f"#{status}" for status in statuses))
-    for tenant_id, by_status in _by_tenant(counts).items():
-        if shown_ids is not None and tenant_id not in shown_ids:
-            continue
-        shown.add_row(plain(tenant_id or "the operator"), *(str(by_status.get(status, 0)) for status in statuses))
-    console.print(shown)
-    for fingerprint, error in dead.items():
-        console.print(plain(f"Dead webhook {fingerprint}: {error}"), style="red")
-
-
-def _by_tenant(counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
-    grouped: dict[str, dict[str, int]] = {}
-    for (tenant_id, status), count in counts.items():
-        grouped.setdefault(tenant_id, {})[status] = count
-    return grouped

@@ -16,7 +16,7 @@ _DELIVERY_SECONDS = 30.0
 
 
 async def send_test_messages(place: Place, *, tenant_ids: Sequence[str]) -> int:
-    """Send one message to each tenant's channel; 0 only if all arrived."""
+    """Send one message to each tenant's channel, and to the operator's if no tenant is named; 0 only if all arrived."""
     settings = place.settings()
     tenants = read_tenants(settings)
     chosen = choose(tenants, tenant_ids)
@@ -26,14 +26,15 @@ async def send_test_messages(place: Place, *, tenant_ids: Sequence[str]) -> int:
         if not chosen:
             return Exit.TROUBLE
         async with Errand(house, tenants) as errand:
-            result = await errand.ask(RequestKind.TEST_WEBHOOK, {"tenants": chosen}, lambda _: None)
+            asked = {"tenants": chosen, "operator": not tenant_ids}
+            result = await errand.ask(RequestKind.TEST_WEBHOOK, asked, lambda _: None)
             rows = await errand.delivered(result["messages"], _DELIVERY_SECONDS)
     for tenant_id in result["without_webhook"]:
         console.print(plain(f"{tenant_id}: has no webhook (discord_webhooks.bullis in tenant.json)"), style="yellow")
     for tenant_id, row in rows.items():
         sent = row["status"] == MessageStatus.SENT.value
         text = "arrived" if sent else f"{row['status']}: {row['error'] or 'not sent yet'}"
-        console.print(plain(f"{tenant_id}: {text}"), style="green" if sent else "red")
+        console.print(plain(f"{tenant_id or 'the operator'}: {text}"), style="green" if sent else "red")
     arrived = all(row["status"] == MessageStatus.SENT.value for row in rows.values())
     code = show_problems(result)
     return Exit.TROUBLE if result["without_webhook"] or not arrived else code

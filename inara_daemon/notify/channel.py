@@ -51,9 +51,13 @@ class SendResult:
 
 
 class Channel(Protocol):
-    """One service that shows messages; `name` is what logs and the stored waits of the whole service know it by."""
+    """One service that shows messages; `name` is what logs and the stored waits of the whole service know it by.
+
+    `spacing`: seconds between any two requests to it that keep it content.
+    """
 
     name: str
+    spacing: float
 
     def takes(self, url: Secret) -> bool:
         """Whether the URL is one of this service's."""

@@ -28,6 +28,8 @@ class DiscordChannel:
     """Discord's webhooks; `boottime` in seconds, `timeout` in seconds is the deadline of an attempt."""
 
     name = "discord"
+    spacing = 0.025
+    """Discord takes 50 requests a second from one address."""
 
     def __init__(self, *, version: str, boottime: Callable[[], float], timeout: float = 20.0) -> None:
         self._agent = f"DiscordBot (inara-daemon, {version})"

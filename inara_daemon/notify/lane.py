@@ -92,6 +92,8 @@ class Lane:
     messages: dict[int, Waiting] = field(default_factory=dict)
     sending: int | None = None
     paced_until: float = 0.0
+    has_slot: bool = False
+    """It stood in line for its service, and its turn is at `paced_until`."""
 
     @property
     def head(self) -> Waiting | None:

@@ -52,6 +52,8 @@ class Outbox:
         self._drivers: dict[str, asyncio.Task[None]] = {}
         self._dead: dict[str, str] = {}
         self._holds: dict[str, float] = {}
+        self._free_at: defaultdict[str, float] = defaultdict(float)
+        """When the next request may leave for a service, by CLOCK_BOOTTIME."""
         self._recovered = self._dispatched = False
         self._changed = asyncio.Event()
         self._news = asyncio.Event()
@@ -176,11 +178,21 @@ class Outbox:
             if wait > 0:
                 await nap(self._news, wait)
                 continue
+            if not lane.has_slot:
+                self._take_slot(lane)
+                continue
+            lane.has_slot = False
             lane.sending = message.id
             try:
                 await self._attempt(lane, message, url)
             finally:
                 lane.sending = None
+
+    def _take_slot(self, lane: Lane) -> None:
+        """Stand in line for the service: however many lanes are ready, their requests leave one after another."""
+        free_at = max(self._free_at[lane.channel.name], self._clock.boottime())
+        lane.has_slot, lane.paced_until = True, free_at
+        self._free_at[lane.channel.name] = free_at + lane.channel.spacing
 
     def _wait(self, lane: Lane) -> float:
         holds = (self._holds.get(scope, 0.0) for scope in (lane.name, lane.channel.name))

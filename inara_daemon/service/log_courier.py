@@ -91,7 +91,7 @@ class LogCourier:
             async with self.state.read() as connection:
                 waiting = await log_buffers.destinations(connection)
                 busy = await runs.reporting(connection) | await outbox.underway(connection) if waiting else set()
-            ready = [name for name in waiting if name not in busy and self.reaches(name)]
+            ready = [name for name in waiting if name not in busy and (self.whose(name) is None or self.reaches(name))]
             waits = [await self._deliver_to(name) for name in ready]
         except StateError:
             return LOOK_SECONDS

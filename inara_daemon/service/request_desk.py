@@ -233,18 +233,26 @@ class RequestDesk:
         chosen, unknown = self._chosen(request)
         sent: dict[str, int] = {}
         now = self.services.clock.now()
-        for tenant_id, tenant in chosen.items():
-            if tenant.webhook is None:
-                continue
-            text = "This is a test: reports of commander runs will arrive here."
-            body = to_json(notice(tenant.name, "Test message", text, now))
+        for destination, (name, text) in self._whose_webhooks(request, chosen).items():
+            body = to_json(notice(name, "Test message", f"This is a test: {text} will arrive here.", now))
             async with self.services.state.write() as connection:
-                sent[tenant_id] = await outbox.enqueue(
-                    connection, tenant_id=tenant_id, body=body, now=now, request_id=request.id
+                sent[destination] = await outbox.enqueue(
+                    connection, tenant_id=destination, body=body, now=now, request_id=request.id
                 )
         self.services.wake_outbox()
         without = [tenant_id for tenant_id in chosen if tenant_id not in sent]
         return {"messages": sent, "without_webhook": without, "problems": unknown}
+
+    def _whose_webhooks(self, request: Request, chosen: Mapping[str, Tenant]) -> dict[str, tuple[str, str]]:
+        """Each destination to be tried, with its name and what it is there for."""
+        found = {
+            tenant_id: (tenant.name, "reports of commander runs")
+            for tenant_id, tenant in chosen.items()
+            if tenant.webhook is not None
+        }
+        if request.arguments.get("operator") and self.services.settings.operator_webhook is not None:
+            found[outbox.OPERATOR] = ("Inara daemon", "what the operator should know")
+        return found
 
 
 def _verdict(outcome: Outcome) -> list[str]:

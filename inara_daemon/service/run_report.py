@@ -130,7 +130,10 @@ async def end_run(connection: AsyncConnection, tenant: Tenant, end: RunEnd) -> R
         undelivered=undelivered.in_words(losses),
     )
     await changes.claim(connection, end.run.id, told)
-    reason = None if tenant.webhook is None else why_report(tenant.report, facts)
+    if tenant.webhook is None:
+        return None
+    await memory.save_tenant(connection, tenant.id, reported=True)
+    reason = why_report(tenant.report, facts)
     if reason is None:
         return None
     lines, held_back = await log_buffers.take(connection, tenant.id, end.clock)
@@ -145,7 +148,6 @@ async def end_run(connection: AsyncConnection, tenant: Tenant, end: RunEnd) -> R
     )
     await outbox.tell_losses(connection, [loss.id for loss in losses], told_in=message_id)
     await problems.save_told(connection, tenant.id, remember(facts.problems, known, facts.news, now))
-    await memory.save_tenant(connection, tenant.id, reported=True)
     return reason
 
 

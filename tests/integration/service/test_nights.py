@@ -83,7 +83,7 @@ async def test_budget_a_broken_limit_is_waited_out_over_restarts(stage: Stage) -
     assert len(times) == 2
     assert HOUR <= times[1] - times[0] <= HOUR + 15 * MINUTE
     assert set(rows(path)) == {"Nova Kestrel"}
-    assert "Inara's limit" in stage.texts("alpha")
+    assert "Inara asked to wait" in stage.texts("alpha")
 
 
 async def test_a_reboot_in_a_pause_waits_the_pause_out(stage: Stage) -> None:

@@ -70,7 +70,7 @@ async def test_reload_a_new_key_requeues_what_waits(tmp_path: Path) -> None:
         assert len(rows(path)) == 90
         assert len(stage.inara.arrivals) == 3
         assert [arrival.key for arrival in stage.inara.arrivals[1:]] == ["another-key-0123456789"] * 2
-        assert "90 of 90 commanders answered" in stage.texts("alpha")
+        assert "90 of 90 commanders looked up" in stage.texts("alpha")
 
 
 async def test_reload_a_new_database_starts_afresh(stage: Stage) -> None:

@@ -51,7 +51,7 @@ async def seconds_until_noticed(stage: Stage) -> float:
     loop = asyncio.get_running_loop()
     async with stage.engine():
         await asyncio.sleep(300)
-        assert stage.titles("alpha") == ["Commander sync for Alpha"]
+        assert stage.titles("alpha") == ["Alpha: first look at 1 commander"]
         ask_from_another_process(stage)
         asked_at = loop.time()
         await until(lambda: "Test message" in stage.titles("alpha"), seconds=60)

@@ -30,7 +30,7 @@ async def test_a_tenant_that_never_ran_runs_at_once_and_reports_once(stage: Stag
         await until(lambda: stage.discord.messages)
     assert rows(path)["Zero Zane"]["rank_combat"] == "0"
     assert set(rows(path)) == {"Nova Kestrel", "Zero Zane"}
-    assert stage.titles("alpha") == ["Commander sync for Alpha"]
+    assert stage.titles("alpha") == ["Alpha: first look at 3 commanders"]
     assert "Nobody" in stage.texts("alpha")
     stage.assert_never_banned()
 
@@ -166,4 +166,4 @@ async def test_a_new_key_runs_at_once(stage: Stage) -> None:
     stage.write()
     async with stage.engine():
         await until(lambda: len(stage.discord.messages) == 2)
-    assert "1 of 1 commanders answered" in stage.texts("beta")
+    assert "1 of 1 commander looked up" in stage.texts("beta")
