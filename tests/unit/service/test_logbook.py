@@ -1,11 +1,14 @@
-"""Logs: no secret in any of them, and each tenant's warnings in its own bounded buffer."""
+"""Logs: no secret in any of them, and warnings in a bounded buffer of whoever can do something about them."""
 
 from __future__ import annotations
 
 import io
 import json
 import logging
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +16,9 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inara_daemon.service.logbook import BUFFERED_LINES, Logbook, Redactor, configure
+from inara_daemon.log_lines import LINES_KEPT, LogLine, log_line
+from inara_daemon.service.logbook import OPERATORS, TOLD_BY_REPORTS, Logbook, Redactor, configure
+from inara_daemon.store.state.outbox import OPERATOR
 
 SECRET = "canary-key-0123456789"
 TOKEN = "canary-token-abcdef"
@@ -102,6 +107,12 @@ def test_secrets_of_an_old_configuration_stay_masked() -> None:
 
 def test_secrets_too_short_are_not_blotted_out_of_innocent_words() -> None:
     assert redactor("valk", "", "posts", "postgr").clean("valk posts to postgres") == "valk posts to ***es"
+
+
+def test_a_secret_is_masked_however_it_is_quoted() -> None:
+    secret = "canary\\key'\"1"
+    for quoted in (secret, str(KeyError(secret)), repr([secret]), json.dumps(secret)):
+        assert "canary" not in redactor(secret).clean(quoted)
 
 
 # --- The chain -------------------------------------------------------------------------------------------------------
@@ -209,7 +220,9 @@ def test_the_level_and_the_quiet_libraries_are_kept() -> None:
     assert lines(lambda: log.info("x_done"), as_json=True, level="warning") == ""
 
 
-# --- The buffers -----------------------------------------------------------------------------------------------------
+# --- Who gets which event --------------------------------------------------------------------------------------------
+
+AT = datetime(2027, 1, 1, 1, 2, 3, 500_000, tzinfo=UTC)
 
 
 def note(book: Logbook, tenant: object, method: str = "warning", **more: Any) -> None:
@@ -217,60 +230,54 @@ def note(book: Logbook, tenant: object, method: str = "warning", **more: Any) ->
     assert book(None, method, event) is event
 
 
-def test_a_buffered_line_has_its_time_its_level_and_what_it_is_about() -> None:
+def shown(book: Logbook) -> dict[str, list[str]]:
+    """What everybody gets, without the time."""
+    return {destination: [str(line)[9:] for line in lines] for destination, (lines, _) in book.take().items()}
+
+
+@pytest.mark.parametrize("event", ["x_failed", *sorted(OPERATORS | TOLD_BY_REPORTS)])
+def test_an_event_of_a_tenant_goes_to_whoever_can_do_something_about_it(event: str) -> None:
+    told_by_reports = event in TOLD_BY_REPORTS
     book = Logbook()
-    note(book, "grim", run=7, name="Nova", tries=2, logger="l", exception="Traceback ...", stack="Stack ...")
-    note(book, "grim", "exception")
-    note(book, "grim", "critical")
-    assert list(book.take("grim").lines) == [
-        "01:02:03 warning x_failed name=Nova tries=2",
-        "01:02:03 error   x_failed",
-        "01:02:03 error   x_failed",
-    ]
-
-
-def test_the_buffer_is_bounded_keeps_the_newest_and_counts_what_it_dropped() -> None:
-    book = Logbook()
-    for number in range(BUFFERED_LINES):
-        note(book, "grim", number=number)
-    for number in range(BUFFERED_LINES, BUFFERED_LINES + 5):
-        note(book, "grim", number=number)
-    kept = book.take("grim")
-    assert BUFFERED_LINES == 200
-    assert [line.rpartition("=")[2] for line in kept.lines] == [str(number) for number in range(5, 205)]
-    assert kept.dropped == 5
-
-
-def test_a_full_buffer_has_dropped_nothing() -> None:
-    book = Logbook()
-    for _ in range(BUFFERED_LINES):
-        note(book, "grim")
-    assert book.take("grim").dropped == 0
-
-
-def test_taking_empties_the_buffer() -> None:
-    book = Logbook()
-    for _ in range(BUFFERED_LINES + 1):
-        note(book, "grim")
-    book.take("grim")
-    empty = book.take("grim")
-    assert (list(empty.lines), empty.dropped) == ([], 0)
+    note(book, "grim", event=event)
+    assert set(shown(book)) == ({OPERATOR} if event in OPERATORS else set()) | (set() if told_by_reports else {"grim"})
 
 
 @pytest.mark.parametrize(
-    ("method", "kept"),
-    [("debug", 0), ("info", 0), ("warning", 1), ("error", 1), ("critical", 1), ("exception", 1)],
+    ("event", "destinations"),
+    [
+        ("x_failed", {"grim"}),
+        ("tenant_crashed", {"grim", OPERATOR}),
+        ("tenant_stuck", {"grim", OPERATOR}),
+        ("tenant_unusable", {"grim", OPERATOR}),
+        ("webhook_dead", {OPERATOR}),
+        ("delivery_crashed", {OPERATOR}),
+        ("delivery_failing", set()),
+        ("message_refused", set()),
+        ("message_lost", set()),
+        ("run_incomplete", set()),
+        ("name_skipped", set()),
+    ],
 )
-@pytest.mark.parametrize("logger", [log, logging.getLogger("library")])
-def test_only_warnings_and_worse_are_buffered_once_whoever_logs_them(logger: Any, method: str, kept: int) -> None:
+def test_these_events_have_these_destinations(event: str, destinations: set[str]) -> None:
     book = Logbook()
+    note(book, "grim", event=event)
+    assert set(shown(book)) == destinations
 
-    def work() -> None:
-        with structlog.contextvars.bound_contextvars(tenant="grim"):
-            getattr(logger, method)("x_failed")
 
-    lines(work, as_json=True, level="debug", book=book)
-    assert len(book.take("grim").lines) == kept
+@pytest.mark.parametrize("tenant", [None, 7, ["grim"]])
+def test_an_event_without_a_tenant_is_the_operators(tenant: object) -> None:
+    book = Logbook()
+    note(book, tenant)
+    note(book, tenant, event="name_skipped")
+    assert [line.split()[1] for line in shown(book).pop(OPERATOR)] == ["x_failed", "name_skipped"]
+
+
+def test_the_operators_own_messages_cause_no_messages_to_the_operator() -> None:
+    book = Logbook()
+    note(book, OPERATOR, event="delivery_failing")
+    note(book, OPERATOR, event="message_lost")
+    assert shown(book) == {}
 
 
 def test_isolation_no_line_of_a_tenant_is_in_anothers_buffer() -> None:
@@ -278,36 +285,164 @@ def test_isolation_no_line_of_a_tenant_is_in_anothers_buffer() -> None:
     note(book, "grim", name="Nova")
     note(book, "dawn", name="Vega")
     note(book, "grim", name="Lyra")
-    assert [line.rpartition("=")[2] for line in book.take("dawn").lines] == ["Vega"]
-    assert [line.rpartition("=")[2] for line in book.take("grim").lines] == ["Nova", "Lyra"]
+    assert shown(book) == {
+        "grim": ["warning x_failed name=Nova", "warning x_failed name=Lyra"],
+        "dawn": ["warning x_failed name=Vega"],
+    }
 
 
-def test_isolation_a_line_without_a_tenant_is_nobodys() -> None:
-    book = Logbook()
-    note(book, None)
-    note(book, ["grim"])
-    assert book(None, "warning", {"event": "x_failed"}) == {"event": "x_failed"}
-    assert [list(book.take(tenant).lines) for tenant in ("grim", "", "None")] == [[], [], []]
-
-
-def test_secrets_are_masked_in_the_buffer_too() -> None:
+@pytest.mark.parametrize(
+    ("method", "kept"),
+    [("debug", False), ("info", False), ("warning", True), ("error", True), ("critical", True), ("exception", True)],
+)
+@pytest.mark.parametrize("logger", [log, logging.getLogger("library")])
+@pytest.mark.parametrize("destination", ["grim", OPERATOR])
+def test_only_warnings_and_worse_are_kept_once_whoever_logs_them(
+    logger: Any, method: str, destination: str, *, kept: bool
+) -> None:
     book = Logbook()
 
     def work() -> None:
-        with structlog.contextvars.bound_contextvars(tenant="grim"):
-            ours()
-            a_librarys()
-            our_exception()
+        with structlog.contextvars.bound_contextvars(**{"tenant": destination} if destination else {}):
+            getattr(logger, method)("x_failed")
+
+    lines(work, as_json=True, level="debug", book=book)
+    assert [(name, len(kept)) for name, kept in shown(book).items()] == ([(destination, 1)] if kept else [])
+
+
+# --- What a line holds -----------------------------------------------------------------------------------------------
+
+
+def test_a_line_has_its_time_its_level_and_what_it_is_about() -> None:
+    book = Logbook()
+    note(book, "grim", run=7, name="Nova", tries=2, logger="l", exception="Traceback ...", stack="Stack ...")
+    note(book, "grim", "exception")
+    note(book, "grim", "critical", event="y_failed")
+    assert book.take() == {
+        "grim": (
+            (
+                log_line("warning", "x_failed", "name=Nova tries=2", AT),
+                log_line("error", "x_failed", "", AT),
+                log_line("error", "y_failed", "", AT),
+            ),
+            0,
+        )
+    }
+
+
+def test_a_line_for_the_operator_names_the_tenant_and_the_run() -> None:
+    book = Logbook()
+    note(book, "grim", event="tenant_crashed", run=7, error="boom")
+    assert shown(book) == {
+        "grim": ["warning tenant_crashed error=boom"],
+        OPERATOR: ["warning tenant_crashed tenant=grim run=7 error=boom"],
+    }
+
+
+def test_secrets_are_masked_in_the_buffers_too() -> None:
+    book = Logbook()
+
+    def work() -> None:
+        for context in ({"tenant": "grim"}, {}):
+            with structlog.contextvars.bound_contextvars(**context):
+                ours()
+                a_librarys()
+                our_exception()
+                an_error_as_value()
 
     lines(work, as_json=True, book=book)
-    kept = "\n".join(book.take("grim").lines)
-    assert kept.count("\n") == 2
-    assert "url=https://x/***" in kept
-    assert SECRET not in kept
-    assert TOKEN not in kept
+    kept = shown(book)
+    assert {destination: len(lines) for destination, lines in kept.items()} == {"grim": 4, OPERATOR: 4}
+    text = json.dumps(kept)
+    assert text.count("url=https://x/***") == 2
+    assert SECRET not in text
+    assert TOKEN not in text
 
 
-def test_a_secret_is_masked_however_it_is_quoted() -> None:
-    secret = "canary\\key'\"1"
-    for quoted in (secret, str(KeyError(secret)), repr([secret]), json.dumps(secret)):
-        assert "canary" not in redactor(secret).clean(quoted)
+# --- The buffers -----------------------------------------------------------------------------------------------------
+
+
+def test_lines_that_differ_in_numbers_only_are_kept_as_one() -> None:
+    book = Logbook()
+    for number in range(500):
+        note(book, "grim", tries=number)
+    ((kept,), left_out) = book.take()["grim"]
+    assert (kept.text, kept.count, left_out) == ("tries=499", 500, 0)
+
+
+def name_of(number: int) -> str:
+    return "".join("abcdefghij"[int(digit)] for digit in str(number))
+
+
+def test_a_buffer_is_bounded_keeps_the_oldest_and_counts_what_found_no_room() -> None:
+    book = Logbook()
+    for number in range(LINES_KEPT + 5):
+        note(book, "grim", name=name_of(number))
+    note(book, "dawn")
+    taken = book.take()
+    kept, left_out = taken["grim"]
+    assert [line.text for line in kept] == [f"name={name_of(number)}" for number in range(LINES_KEPT)]
+    assert left_out == 5
+    assert taken["dawn"][1] == 0
+
+
+def test_taking_empties_the_buffers() -> None:
+    book = Logbook()
+    for number in range(LINES_KEPT + 1):
+        note(book, "grim", name=name_of(number))
+    book.take()
+    assert book.take() == {}
+    note(book, "grim")
+    assert book.take()["grim"][1] == 0
+
+
+def test_what_could_not_be_delivered_is_put_back_with_what_was_left_out() -> None:
+    book = Logbook()
+    for number in range(LINES_KEPT + 3):
+        note(book, "grim", name=name_of(number))
+    lines, left_out = book.take()["grim"]
+    book.put("grim", lines, left_out)
+    note(book, "grim", name="late")
+    assert book.take() == {"grim": (lines, 4)}
+
+
+def test_every_line_kept_is_news_and_no_other_is() -> None:
+    book = Logbook()
+    news: list[int] = []
+    book.on_news = lambda: news.append(1)
+    note(book, "grim")
+    note(book, "grim", "info")
+    note(book, "grim", event="name_skipped")
+    assert len(news) == 1
+
+
+def test_news_are_told_when_the_line_is_there_to_be_taken() -> None:
+    book = Logbook()
+    taken: list[dict[str, tuple[tuple[LogLine, ...], int]]] = []
+    book.on_news = lambda: taken.append(book.take())
+    note(book, "grim")
+    assert [list(found) for found in taken] == [["grim"]]
+
+
+def test_lines_from_many_threads_are_all_kept_or_counted_while_others_take_them() -> None:
+    book = Logbook()
+    threads, each = 8, 300
+    ready = threading.Barrier(threads + 1)
+    taken: list[dict[str, tuple[tuple[LogLine, ...], int]]] = []
+
+    def work(thread: int) -> None:
+        ready.wait()
+        for number in range(each):
+            note(book, "grim", name=name_of(number % 150), thread=name_of(thread))
+
+    with ThreadPoolExecutor(threads) as pool:
+        working = [pool.submit(work, thread) for thread in range(threads)]
+        ready.wait()
+        while not all(task.done() for task in working):
+            taken.append(book.take())
+    for task in working:
+        task.result()
+    taken.append(book.take())
+    kept = [found["grim"] for found in taken if "grim" in found]
+    assert sum(sum(line.count for line in lines) + left_out for lines, left_out in kept) == threads * each
+    assert all(len(lines) <= LINES_KEPT for lines, _ in kept)

@@ -1,35 +1,51 @@
-"""How a report names those before it that were lost."""
+"""Lost messages in the words of the report that names them."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from inara_daemon.service.undelivered import NAMED, in_words, totals_line
-from inara_daemon.store.state.outbox import Loss
+import pytest
 
-NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
+from inara_daemon.service.undelivered import in_words
+from inara_daemon.store.state.outbox import LOST, Loss, MessageStatus
 
-
-def loss(number: int, run_id: int | None = None, error: str | None = "HTTP 503", summary: str = "") -> Loss:
-    return Loss(number, run_id, NOW + timedelta(days=number), "expired", error, summary)
+AT = datetime(2027, 1, 1, 1, tzinfo=UTC)
 
 
-def test_delivery_a_loss_is_named_by_run_date_status_reason_and_totals() -> None:
-    assert in_words([loss(1, 7, summary="3 of 4 commanders answered, 2 changed"), loss(2, None, None)]) == (
-        "run 7 of 2026-11-25: expired (HTTP 503); 3 of 4 commanders answered, 2 changed",
-        "message of 2026-11-26: expired (no reason given)",
-    )
+def loss(number: int, status: MessageStatus = MessageStatus.EXPIRED) -> Loss:
+    return Loss(number, number, AT + timedelta(days=number), status.value, "HTTP 503", "3 of 3 looked up")
+
+
+def test_without_a_loss_there_are_no_words() -> None:
     assert in_words([]) == ()
 
 
-def test_delivery_many_losses_are_summed_up_and_none_is_left_out() -> None:
-    assert len(in_words([loss(number, number) for number in range(NAMED)])) == NAMED
-    told = in_words([loss(number, number) for number in range(17)])
-    assert [line.partition(" of ")[0] for line in told[:-1]] == [f"run {number}" for number in range(12, 17)]
-    assert told[-1] == "and 12 more since 2026-11-24"
+@pytest.mark.parametrize(
+    ("lost", "words"),
+    [
+        (
+            Loss(1, 7, AT, "unknown", "timeout", "3 of 3 looked up"),
+            "The report of run 7 of 2027-01-01 may have arrived or not (timeout): 3 of 3 looked up",
+        ),
+        (
+            Loss(1, 7, AT, "dead", None, ""),
+            "The report of run 7 of 2027-01-01 was lost with its webhook (no reason given)",
+        ),
+        (Loss(1, None, AT, "expired", "HTTP 503", ""), "A message of 2027-01-01 was given up (HTTP 503)"),
+        (Loss(1, None, AT, "refused", "", ""), "A message of 2027-01-01 was refused (no reason given)"),
+    ],
+)
+def test_a_loss_is_named_with_its_end_its_reason_and_its_totals(lost: Loss, words: str) -> None:
+    assert in_words([lost]) == (words,)
 
 
-def test_the_totals_of_a_run_are_one_short_line() -> None:
-    counts = {"names": 2_345, "answered": 1_234, "failed": 0, "found": 9}
-    assert totals_line(counts, 56) == "1,234 of 2,345 commanders answered, 56 changed"
-    assert totals_line(counts | {"failed": 3}, 0) == "1,234 of 2,345 commanders answered, 0 changed, 3 failed"
+@pytest.mark.parametrize("status", LOST)
+def test_every_end_of_a_lost_message_has_words(status: MessageStatus) -> None:
+    assert len(in_words([loss(1, status)])) == 1
+
+
+def test_the_five_newest_losses_are_named_and_those_before_them_counted() -> None:
+    assert len(in_words([loss(number) for number in range(5)])) == 5
+    *named, rest = in_words([loss(number) for number in range(1_300)])
+    assert [line.split()[4] for line in named] == ["1295", "1296", "1297", "1298", "1299"]
+    assert rest == "and 1,295 more since 2027-01-01"
