@@ -58,6 +58,7 @@ class ScriptedChannel:
     """Answers each webhook by its own script, then with success."""
 
     name: str = "scripted"
+    spacing: float = 0.0
     prefix: str = ""
     script: defaultdict[str, deque[SendResult | Takes | Exception]] = field(default_factory=lambda: defaultdict(deque))
     calls: list[Call] = field(default_factory=list)

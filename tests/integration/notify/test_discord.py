@@ -16,7 +16,7 @@ from inara_daemon import report
 from inara_daemon.notify import invalid_requests
 from inara_daemon.notify.channel import Delivery, Scope, SendResult
 from inara_daemon.notify.discord import DiscordChannel
-from inara_daemon.notify.discord_answer import classify
+from inara_daemon.notify.discord_answer import classify, is_invalid
 from inara_daemon.sandbox import faults
 from inara_daemon.sandbox.discord import SandboxDiscord
 from inara_daemon.sandbox.faults import DiscordFault
