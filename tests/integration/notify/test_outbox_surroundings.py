@@ -191,6 +191,21 @@ async def test_delivery_what_was_sent_is_noted_as_soon_as_the_state_can_and_not_
     assert [call.title for call in post.sender.calls] == ["a1", "a2"]
 
 
+async def test_reload_while_the_state_can_not_note_what_was_sent_strands_nobody(post: Post) -> None:
+    await post.do(refuse("sent"))
+    await post.put("a1")
+    async with post.running() as running:
+        await asyncio.sleep(MINUTE)
+        running.reload()
+        await post.put("a2")
+        running.wake()
+        await asyncio.sleep(MINUTE)
+        await post.do(ALLOW)
+        await asyncio.sleep(MINUTE)
+        assert await post.ends() == {"a1": "sent", "a2": "sent"}
+    assert [call.title for call in post.sender.calls] == ["a1", "a2"]
+
+
 @pytest.mark.parametrize(("answer", "status"), [(Takes(0.0), "sent"), (AWAY, "waiting")])
 async def test_shutdown_an_unusable_state_delays_no_stop_and_leaves_doubt(
     post: Post, answer: Takes, status: str

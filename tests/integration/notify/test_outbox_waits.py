@@ -106,7 +106,7 @@ async def test_delivery_a_lane_does_not_grow_while_its_destination_is_broken(pos
             await asyncio.sleep(24 * HOUR)
         waiting = [title for title, status in (await post.ends()).items() if status == "waiting"]
         assert waiting == [f"a{number}" for number in range(night + 1)][-len(waiting) :]
-        assert 1 <= len(waiting) <= 3
+        assert 1 <= len(waiting) <= 2  # each has two days
     assert len(post.calls()) < 20 * 24 + 10
     post.sender.script.clear()
     async with post.running():

@@ -17,7 +17,7 @@ from inara_daemon.store.state.tables import message
 NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
 HERE = Moment("boot-1", 500.0)
-NO_WAIT: dict[str, Any] = {"failed": (), "expired": (), "holds": {}, "now": NOW}
+NO_WAIT: dict[str, Any] = {"failed": (), "missed": 0, "expired": (), "holds": {}, "now": NOW}
 
 
 async def enqueue(state: StateDatabase, *tenants: str) -> list[int]:
@@ -81,6 +81,7 @@ async def test_a_failed_attempt_is_noted_for_all_who_wait_with_the_wait_itself(s
             plain=False,
             error="HTTP 503",
             failed=(tried, old, fresh, gone),
+            missed=0,
             expired=(old, gone),
             holds=holds,
             now=NOW,
@@ -95,6 +96,15 @@ async def test_a_failed_attempt_is_noted_for_all_who_wait_with_the_wait_itself(s
     }
     assert await column(state, "body") == {tried: "{}", old: "", fresh: "{}", elsewhere: "{}", gone: ""}
     assert await table.holds() == holds
+
+
+async def test_whoever_came_late_counts_the_attempts_that_it_missed(state: StateDatabase) -> None:
+    table = OutboxTable(state)
+    first, late = await enqueue(state, "alpha", "alpha")
+    for failed, missed in (((first,), 3), ((first, late), 3), ((first, late), 4)):
+        await table.begin(first)
+        await table.put_back(first, plain=False, error=None, **NO_WAIT | {"failed": failed, "missed": missed})
+    assert await column(state, "attempts") == {first: 6, late: 5}
 
 
 async def test_a_backlog_of_thousands_is_counted_and_given_up_whole(state: StateDatabase) -> None:

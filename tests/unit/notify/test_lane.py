@@ -111,6 +111,17 @@ def test_delivery_a_failure_counts_for_all_and_each_leaves_when_its_own_time_is_
     assert list(opened.messages.values()) == [Waiting(2, "b", 4, plain=True)]
 
 
+def test_delivery_whoever_comes_late_has_two_days_and_not_the_quick_attempts_besides() -> None:
+    opened = lane(Waiting(1, "a"))
+    opened.streak = Streak(20)
+    left = [len(opened.fail()) for _ in range(48)]
+    assert left == [*[0] * 47, 1]
+    opened.streak = Streak(2)
+    opened.add(Waiting(2, "a"))
+    opened.fail()
+    assert opened.head == Waiting(2, "a", 2)
+
+
 def test_the_patience_of_a_lane_can_be_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane_module, "ATTEMPTS", 2)
     monkeypatch.setattr(lane_module, "RETRY_DELAYS", (0.1,))
