@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from inara_daemon import report
-from inara_daemon.report import Problem
+from inara_daemon.clock import Clock
+from inara_daemon.problem_memory import Problem
 from inara_daemon.sandbox.world import demo_world
 from inara_daemon.secret import Secret
-from inara_daemon.service.logbook import TenantLines
 from inara_daemon.service.run_report import RunEnd, Summary, end_run
 from inara_daemon.store.engines import resolve_url
 from inara_daemon.store.state import outbox, runs
@@ -24,6 +24,7 @@ from inara_daemon.tenants import Tenant
 from tests.stage import open_stage, until
 
 NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
+CLOCK = Clock(lambda: NOW, lambda: 0.0, "boot-1")
 WEBHOOK = Secret("https://discord.com/api/webhooks/1/canary")
 COUNTS = {"names": 4, "answered": 3, "found": 3, "not_found": 0, "ambiguous": 0, "failed": 1, "requests": 1}
 
@@ -53,7 +54,9 @@ async def end_a_run(
             connection, tenant_id="alpha", reason=RunReason.CRON, started_at=at, deadline=None, first_request=0
         )
         summary = Summary(COUNTS, (), (), problems)
-        return await end_run(connection, tenant, RunEnd(run, RunOutcome.COMPLETE, summary, at, None, TenantLines()))
+        await end_run(connection, tenant, RunEnd(run, RunOutcome.COMPLETE, summary, at, None, CLOCK))
+        message = await outbox.of_run(connection, run.id)
+    return None if message is None else int(message["id"])
 
 
 async def settle(state: StateDatabase, number: int | None, status: str) -> list[str]:
@@ -73,15 +76,15 @@ async def losses(state: StateDatabase) -> int:
 
 async def test_delivery_a_chain_of_lost_reports_is_told_in_full_by_the_first_that_arrives(state: StateDatabase) -> None:
     told = [
-        await settle(state, await end_a_run(state, day=day, problem=True), status)
+        await settle(state, await end_a_run(state, day=day, kind=ReportKind.ALWAYS, problem=True), status)
         for day, status in enumerate(("dead", "expired", "unknown", "sent", "sent"))
     ]
     assert [len(lines) for lines in told] == [0, 1, 2, 3, 0]
-    totals = "3 of 4 commanders answered, 0 changed, 1 failed"
+    totals = "3 of 4 commanders looked up, 0 changed, 1 failed"
     assert told[3] == [
-        f"run 1 of 2026-11-24: dead (gone); {totals}",
-        f"run 2 of 2026-11-25: expired (gone); {totals}",
-        f"run 3 of 2026-11-26: unknown (gone); {totals}",
+        f"The report of run 1 of 2026-11-24 was lost with its webhook (gone): {totals}",
+        f"The report of run 2 of 2026-11-25 was given up (gone): {totals}",
+        f"The report of run 3 of 2026-11-26 may have arrived or not (gone): {totals}",
     ]
 
 
@@ -110,5 +113,5 @@ async def test_the_operator_has_a_webhook_that_is_no_tenants_and_may_share_ones_
             await outbox.enqueue(connection, tenant_id=OPERATOR, body=body, now=NOW)
         async with stage.engine():
             await until(lambda: len(stage.discord.messages) == 2)
-        assert stage.titles("alpha") == ["To the operator", "Commander sync for Alpha"]
+        assert stage.titles("alpha") == ["To the operator", "Alpha: first look at 1 commander"]
         stage.assert_never_banned()
