@@ -33,7 +33,7 @@ async def obey(order: str, inara: SandboxInara, discord: SandboxDiscord) -> None
     """Do what the words say. Raises UnknownOrderError.
 
     `ban`, `second_night`, `turn_powers`, or a fault for the next request to Inara. With `discord:` before it `stop`,
-    `start`, `gone NAME`, or a fault for the next request to any webhook, or to the one named:
+    `start`, `gone NAME`, `calm`, or a fault for the next request to any webhook, or to the one named:
     `discord:hang Squadron 1`. A fault that asks for a wait may say how many seconds: `discord:wait_global=0.5`.
     """
     if order.startswith(DISCORD):
@@ -61,10 +61,12 @@ async def _obey_discord(order: str, discord: SandboxDiscord) -> None:
             discord.inject(_lasting(DISCORD_FAULTS[word], seconds), webhook=name or None)
         elif word == "gone":
             discord.delete_webhook(name)
+        elif word == "calm":
+            discord.calm()
         elif word in deeds:
             await deeds[word]()
         else:
-            raise _unknown(order, [*DISCORD_FAULTS, "gone", *deeds])
+            raise _unknown(order, [*DISCORD_FAULTS, "gone", "calm", *deeds])
     except KeyError:
         raise UnknownOrderError(f"{order}: nobody asked for a webhook of that name") from None
 

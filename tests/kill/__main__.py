@@ -15,7 +15,7 @@ from tests.kill.campaign import Campaign, Tally
 from tests.kill.ground import COMMANDERS, INTERVAL, LATENCY, RATE, Ground
 from tests.kill.pauses import BAN_SECONDS
 from tests.kill.population import FailedError, Population
-from tests.kill.stand_in import StandIn
+from tests.kill.stand_in import StandIn, Terms
 from tests.kill.verdict import complaints, gaps
 
 _FEW_KILLS = 100
@@ -41,7 +41,7 @@ def _prove(folder: Path, kills: int, seed: int) -> list[str]:
     began = time.monotonic()
     dice = random.Random(seed)
     commanders = COMMANDERS if kills >= _FEW_KILLS else COMMANDERS // 2
-    stand_in = StandIn.start(folder, rate=RATE, ban=BAN_SECONDS, latency=LATENCY, commanders=commanders, seed=seed)
+    stand_in = StandIn.start(folder, Terms(RATE, BAN_SECONDS, LATENCY, commanders, seed))
     ground = Ground(folder, stand_in)
     ground.prepare()
     board = Board(folder / "board", create=True)
@@ -56,7 +56,7 @@ def _prove(folder: Path, kills: int, seed: int) -> list[str]:
         population.extinguish()
         violations = stand_in.stop()
         _show(ground, campaign.tally, time.monotonic() - began)
-        return problems + complaints(ground, campaign.tally, violations)
+        return problems + complaints(ground, campaign.tally, [*violations.inara, *violations.discord])
     finally:
         population.extinguish()
         stand_in.kill()
@@ -78,7 +78,7 @@ def _show(ground: Ground, tally: Tally, seconds: float) -> None:
         "seconds": f"{seconds:.1f}",
     }
     for name, value in lines.items():
-        print(f"{name:<16}{value}")
+        print(f"{name:<24}{value}")
 
 
 _STATUSES = "SELECT status, count(*) FROM message GROUP BY status ORDER BY status"

@@ -28,7 +28,7 @@ HEADERS = {"User-Agent": "DiscordBot (https://example.invalid, 1.0)"}
     ("order", "answer"),
     [
         ("nonsense", r"nonsense: known are access_revoked, ban, .*unknown_refusal"),
-        ("discord:nonsense", r"nonsense: known are close_after, .*gone, half, .*start, stop, .*wait_user"),
+        ("discord:nonsense", r"nonsense: known are calm, close_after, .*gone, half, .*start, stop, .*wait_user"),
         ("discord:hang nobody", "hang nobody: nobody asked for a webhook of that name"),
         ("discord:gone nobody", "gone nobody: nobody asked for a webhook of that name"),
         ("discord:hang=2", "2: only a wait takes seconds"),
@@ -101,6 +101,13 @@ async def test_a_webhook_is_gone_by_order() -> None:
     async with discord_with("roster", "other") as (discord, (url, other)):
         await _order(discord, "gone roster")
         assert [(await _post(webhook))[0] for webhook in (url, other)] == [404, 204]
+
+
+async def test_faults_not_met_yet_are_forgotten_by_order() -> None:
+    async with discord_with("roster") as (discord, (url,)):
+        for order in ("http_502", "http_503 roster", "calm"):
+            await _order(discord, order)
+        assert (await _post(url))[0] == 204
 
 
 async def test_discord_does_not_listen_for_a_while_by_order() -> None:
