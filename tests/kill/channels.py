@@ -20,22 +20,8 @@ CREW = 3
 """Commanders of each tenant: so few that no report is ever cut."""
 BATCH = 50
 SPARES = 40
-_NAMES = (
-    "alpha",
-    "beta",
-    "gamma",
-    "delta",
-    "epsilon",
-    "zeta",
-    "eta",
-    "theta",
-    "iota",
-    "kappa",
-    "lambda",
-    "mu",
-    "twin-castor",
-    "twin-pollux",
-)
+_LETTERS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu")
+_NAMES = (*_LETTERS, "twin-castor", "twin-pollux")
 SQUADRONS = len(_NAMES)
 TWINS = ("twin-castor", "twin-pollux")
 """Two tenants who share a webhook: they report less often, as a channel takes only thirty messages a minute."""

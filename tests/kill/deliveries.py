@@ -15,11 +15,13 @@ from tests.kill.moods import Moods, deal
 from tests.kill.population import Death, FailedError, Life, Population
 
 _KILLS_BETWEEN_EVENTS = 4
-_AIM_SECONDS = 0.8
+_AIM_SECONDS = 0.4
+_WORK_SECONDS = 0.5
+"""Every other life may get something done before anybody aims at it."""
 _LAST_LIFE_SECONDS = 60.0
 _OUTAGE_SECONDS = 0.5
 _BURIAL_SECONDS = 6.0
-_WAITING = 8
+_WAITING = 12
 """With more messages on their way no further hour passes: Discord takes only so many a minute."""
 _MOST_HOURS = 170
 """Fewer than the runs of a tenant that the state remembers."""
@@ -81,7 +83,6 @@ class Deliveries:
                 self._let_guest_come_or_go,
                 self._reload,
                 self._terminate,
-                self._reboot,
                 self._step_wall_clock,
                 self._step_wall_clock,
             ),
@@ -126,10 +127,10 @@ class Deliveries:
         self.channels.stand_in.world.turn_powers()
         self.board.wall_shift = self.tally.hours * HOUR
 
-    def _kill(self, aim: Phase | None) -> None:
-        """Kill whoever is amid `aim`, or anybody at any moment."""
+    def _kill(self, aim: Phase | None, *, in_calm: bool = False) -> None:
+        """Kill whoever is amid `aim`, or anybody at any moment; nothing new happens to Discord in a calm."""
         self._populate()
-        if self.dice.random() < 0.9:
+        if not in_calm:
             self._moods.strike([self.channels.present[squadron] for squadron in set(self.channels.owns.values())])
         self._count(self._find(aim))
 
@@ -144,6 +145,7 @@ class Deliveries:
         if aim is None:
             time.sleep(self.dice.uniform(0.0, 0.5))
         else:
+            time.sleep(max(self.dice.uniform(-_WORK_SECONDS, _WORK_SECONDS), 0.0))
             victim = self.population.wait_for(aim, _AIM_SECONDS)
             if victim is not None:
                 time.sleep(self.dice.uniform(0.0, _DELAYS.get(aim, 0.0005)))
@@ -178,11 +180,13 @@ class Deliveries:
         """A webhook is no more; those who find out die, and then tenant.json has a new one."""
         squadron = self.dice.choice(sorted(set(self.channels.owns.values())))
         dead, how = self.channels.present[squadron], next(self._losses)
+        self.channels.stand_in.order("discord:calm")
         self.channels.stand_in.order(f"discord:{how} {dead}")
+        self._pass_an_hour()
         end = time.monotonic() + _BURIAL_SECONDS
         before = self._buried()
         while self._buried() == before and time.monotonic() < end:
-            self._kill(self.dice.choice([Phase.TOLD, Phase.SETTLE, Phase.RUN_END, None]))
+            self._kill(self.dice.choice([Phase.TOLD, Phase.SETTLE, Phase.RUN_END, None]), in_calm=True)
         for _ in range(self.dice.randint(2, 6)):  # reports are made meanwhile, and nobody may use it again
             self._kill(next(self._aims))
         self.channels.replace_webhook(squadron)
@@ -217,15 +221,6 @@ class Deliveries:
             self.population.terminate(self.dice.choice(ready))
             self._note("SIGTERM")
 
-    def _reboot(self) -> None:
-        """The host is reset: everybody is gone at once, and another boot has begun."""
-        for life in tuple(self.population.living):
-            if life.process.is_alive():
-                self._count(life)
-        self.population.census()
-        self.board.reboot(self.dice.uniform(1.0, 1_000.0))
-        self._note("reboot")
-
     def _step_wall_clock(self) -> None:
         """The wall clock is wrong for a while, by days or hours."""
         right = self.tally.hours * HOUR
@@ -237,12 +232,20 @@ class Deliveries:
 
     # --- The end ------------------------------------------------------------------------------------------------------
 
-    def _live_to_the_end(self) -> None:
-        """Discord is itself again; what was lost is told in one run, and that nothing is left in another."""
+    def _reboot(self) -> None:
+        """The host is reset: everybody is gone at once, and another boot has begun.
+
+        It comes but once: what Discord has to be waited for begins anew with each life of another boot.
+        """
         for life in tuple(self.population.living):
             if life.process.is_alive():
                 self._count(life)
         self.population.census()
+        self.board.reboot(self.dice.uniform(1.0, 1_000.0))
+
+    def _live_to_the_end(self) -> None:
+        """Discord is itself again; what was lost is told in one run, and that nothing is left in another."""
+        self._reboot()
         self.channels.stand_in.order("discord:calm")
         for squadron in sorted(set(self.channels.owns.values())):
             self.channels.replace_webhook(squadron)

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from inara_daemon.notify import outbox
 from inara_daemon.notify.discord import DiscordSender, SendResult, open_discord_session
 from inara_daemon.report import Report
-from inara_daemon.service import engine, tenant_run
+from inara_daemon.service import engine, tenant_run, tenant_task
 from inara_daemon.service.run_report import RunEnd, end_run
 from inara_daemon.service.tenant_run import TenantRun
 from inara_daemon.settings import Secret
@@ -25,6 +25,7 @@ from tests.kill.patch import Marks, replace
 
 TIMEOUT_SECONDS = 0.6
 """The deadline of a hurried attempt."""
+SLOWEST_TURN_SECONDS = 0.3
 _SLOW_REPORT_SECONDS = 0.02
 _SLOW_STATE_SECONDS = 0.004
 
@@ -48,11 +49,21 @@ _step: ContextVar[_Step] = ContextVar("_step")
 """Of what a task is amid: aiohttp tells of requests, and not of whose they are."""
 
 
-def mark(marks: Marks) -> None:
-    """Let the board know how far each report is on its way, and let it dawdle there."""
+def mark(marks: Marks, *, slowest_turn: float = 0.0) -> None:
+    """Let the board know how far each report is on its way, and let it dawdle there.
+
+    `slowest_turn` seconds may pass before a message is begun, or all lanes would be amid an attempt at the same time,
+    and one kill would leave them all in doubt.
+    """
     _mark_run_ends(marks)
     _mark_attempts(marks)
-    replace(OutboxTable, "begin", marks.amid(Work.NOTE, OutboxTable.begin, slowest=_SLOW_STATE_SECONDS))
+    begin = marks.amid(Work.NOTE, OutboxTable.begin, slowest=_SLOW_STATE_SECONDS)
+
+    async def begin_in_turn(table: OutboxTable, message_id: int) -> bool:
+        await marks.dawdle(slowest_turn)
+        return await begin(table, message_id)
+
+    replace(OutboxTable, "begin", begin_in_turn)
     for name in ("put_back", "settle", "bury_webhook", "hold"):
         replace(OutboxTable, name, marks.amid(Work.SETTLE, getattr(OutboxTable, name)))
 
@@ -122,9 +133,10 @@ def _entering(marks: Marks, work: Work) -> Callable[..., Awaitable[None]]:
 
 
 def hurry() -> None:
-    """Let seconds and hours of waiting for Discord pass within a campaign of minutes."""
+    """Let seconds and hours of waiting pass within a campaign of minutes; a run begins soon after its hour came."""
+    replace(tenant_task, "_NAP_SECONDS", 0.1)
     replace(outbox, "RETRY_DELAYS", (0.05, 0.1, 0.2, 0.4))
     replace(outbox, "HOURLY", 0.4)
     replace(outbox, "LIMITED_DELAYS", (0.0, 0.05, 0.1, 0.2, 0.4))
-    replace(outbox, "ATTEMPTS", 7)
+    replace(outbox, "ATTEMPTS", 3)
     replace(engine, "DiscordSender", partial(DiscordSender, timeout=TIMEOUT_SECONDS))

@@ -76,7 +76,7 @@ def live(birth: Birth) -> None:
     marks = Marks(board, birth.slot, random.Random(birth.seed))
     _mark(marks)
     _slow_down(marks)
-    delivery_life.mark(marks)
+    delivery_life.mark(marks, slowest_turn=delivery_life.SLOWEST_TURN_SECONDS if birth.hurried else 0.0)
     if birth.hurried:
         delivery_life.hurry()
     runpy.run_module("inara_daemon", run_name="__main__")

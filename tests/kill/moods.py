@@ -9,11 +9,12 @@ from typing import TypeVar
 
 from tests.kill.stand_in import StandIn
 
-_ANY = (
+_PASSING = (
     *("http_500", "http_502", "http_503", "http_520", "http_504", "http_504_stored", "http_524", "http_524_stored"),
     *("http_401", "http_403", "hang", "hang_stored", "close_before", "close_after", "close_after_stored", "half"),
-    *("wait_user=0.3", "wait_shared=0.3", "wait_global=0.3", "wait_cloudflare=0.3", "invalid_form"),
+    *("wait_user=0.3", "wait_shared=0.3", "invalid_form"),
 )
+_ANY = (*_PASSING * 2, "wait_global=0.3", "wait_cloudflare=0.3")
 """What the next request of whatever tenant meets."""
 _SERIES = (
     ("wait_user=4",),
@@ -26,7 +27,7 @@ _SERIES = (
 """What the next requests to one webhook meet, one after another: the plain form as well, and until the last attempt."""
 _LONG = ("wait_global=2.5", "wait_cloudflare=2.5")
 """What stops everybody for so long that lives begin and end meanwhile; these are rare."""
-_RARITY = 6
+_RARITY = 10
 REQUIRED = frozenset(
     {
         *("429 user", "429 shared", "429 global", "429 cloudflare", "500", "502", "503", "504", "504 stored", "520"),
@@ -56,11 +57,12 @@ class Moods:
         throw = self.dice.randrange(_RARITY * len(_LONG))
         if throw == 0:
             self._order(next(self._long))
-        elif throw <= _RARITY:
+        elif throw <= _RARITY // 2:
             webhook = self.dice.choice(webhooks)
             for word in next(self._series):
                 self._order(f"{word} {webhook}")
         else:
+            self._order(next(self._any))
             self._order(next(self._any))
 
     def _order(self, word: str) -> None:

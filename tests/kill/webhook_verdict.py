@@ -22,6 +22,8 @@ _STORING_SECONDS = 1.0
 """Within so many seconds it is stored, on a host with too much to do."""
 _TOGETHER_SECONDS = 0.3
 """What several lanes ask at once."""
+_RESOLUTION = 0.001
+"""Of the seconds in what the sandbox notes."""
 _NOTED = re.compile(r"at ([\d.]+): (.*)", re.DOTALL)
 
 
@@ -57,13 +59,13 @@ def _of_dead_webhooks(attempts: Sequence[Attempt], deaths: Sequence[Death]) -> I
 
 def _may_not_know(at: float, text: str, attempts: Sequence[Attempt], deaths: Sequence[Death]) -> bool:
     """Whether a death lies between the last time that anybody was told to wait and the one who did not."""
-    hasty = next((attempt for attempt in attempts if abs(attempt.at - at) < 0.001), None)
-    everybody = "everything" in text
+    everybody, scope = "everything" in text, text.partition("(")[2].rstrip(")")
+    hasty = next((attempt for attempt in attempts if abs(attempt.at - at) < _RESOLUTION), None)
     told = [
         attempt.at
         for attempt in attempts
-        if attempt.answer.startswith("429")
-        and attempt.at < at - (_TOGETHER_SECONDS if everybody else 0.001)
+        if attempt.answer == f"429 {scope}"
+        and attempt.at < at - (_TOGETHER_SECONDS if everybody else _RESOLUTION)
         and (everybody or (hasty is not None and attempt.webhook == hasty.webhook))
     ]
     return bool(told) and _was_forgotten(told[-1], at, deaths)
