@@ -35,6 +35,8 @@ class Row:
     tenant: str
     run: int
     status: str
+    attempts: int
+    error: str
     settled_at: datetime | None
     losses: tuple[int, ...]
 
@@ -96,9 +98,10 @@ def _runs(channels: Channels) -> Iterator[Run]:
 
 
 def _rows(channels: Channels) -> Iterator[Row]:
-    asked = "SELECT id, tenant_id, run_id, status, settled_at, body FROM message ORDER BY id"
-    for number, tenant, run, status, settled_at, body in channels.ask(asked):
-        yield Row(number, tenant, run, status, _moment(settled_at), tuple(map(int, _LOSS.findall(body))))
+    asked = "SELECT settled_at, body, id, tenant_id, run_id, status, attempts, coalesce(error, '') FROM message"
+    for settled_at, body, number, tenant, run, status, attempts, error in channels.ask(f"{asked} ORDER BY id"):
+        losses = tuple(map(int, _LOSS.findall(body)))
+        yield Row(number, tenant, run, status, attempts, error, _moment(settled_at), losses)
 
 
 def _changes(channels: Channels) -> Iterator[Change]:

@@ -39,7 +39,9 @@ _AIMS: tuple[Phase | None, ...] = (
 _DELAYS = {Phase.UNSENT: 0.02, Phase.SENT: 0.05, Phase.TOLD: 0.02, Phase.RUN_END: 0.004, Phase.NOTE: 0.004}
 """How long after the phase began a kill may come, in seconds; half a thousandth for the others."""
 _ON_THEIR_WAY = "SELECT count(*) FROM message WHERE status IN ('waiting', 'sending')"
-_OPEN_RUNS = "SELECT 1 FROM run WHERE ended_at IS NULL AND tenant_id != ? LIMIT 1"
+_WAITING_TENANTS = "SELECT DISTINCT tenant_id FROM message WHERE status = 'waiting' ORDER BY tenant_id"
+_OPEN_RUNS = "SELECT 1 FROM run WHERE ended_at IS NULL AND tenant_id NOT IN (?, ?) LIMIT 1"
+"""A guest who was dismissed while nobody led has its run still open when it comes back."""
 
 
 @dataclass(slots=True)
@@ -111,7 +113,7 @@ class Deliveries:
         wanted = 1 if self.dice.random() < 0.2 else 2
         for _ in range(wanted - len(self.population.daemons())):
             self.population.bear("run")
-        if not self.channels.ask(_OPEN_RUNS, LOST) and self._on_their_way() <= _WAITING:
+        if not self.channels.ask(_OPEN_RUNS, LOST, GUEST) and self._on_their_way() <= _WAITING:
             self._pass_an_hour()
 
     def _on_their_way(self) -> int:
@@ -178,11 +180,10 @@ class Deliveries:
 
     def _lose_webhook(self) -> None:
         """A webhook is no more; those who find out die, and then tenant.json has a new one."""
-        squadron = self.dice.choice(sorted(set(self.channels.owns.values())))
+        squadron = self.channels.owns[self._somebody_with_a_message()]
         dead, how = self.channels.present[squadron], next(self._losses)
         self.channels.stand_in.order("discord:calm")
         self.channels.stand_in.order(f"discord:{how} {dead}")
-        self._pass_an_hour()
         end = time.monotonic() + _BURIAL_SECONDS
         before = self._buried()
         while self._buried() == before and time.monotonic() < end:
@@ -192,6 +193,12 @@ class Deliveries:
         self.channels.replace_webhook(squadron)
         self._let_reload()
         self._note(f"webhook lost: {how}")
+
+    def _somebody_with_a_message(self) -> str:
+        waiting = [tenant_id for (tenant_id,) in self.channels.ask(_WAITING_TENANTS)]
+        if not waiting:
+            self._pass_an_hour()
+        return str(self.dice.choice(waiting or sorted(self.channels.owns.keys() - {LOST, GUEST, *TWINS})))
 
     def _buried(self) -> int:
         ((count,),) = self.channels.ask("SELECT count(*) FROM dead_webhook") or [(0,)]
@@ -269,7 +276,7 @@ class Deliveries:
         complete = "SELECT tenant_id FROM run WHERE id > ? AND outcome = 'complete' GROUP BY tenant_id"
         everybody = len(self.channels.owns) - 1
         done = len(self.channels.ask(complete, last_run)) == everybody
-        return done and not self.channels.ask(_OPEN_RUNS, LOST) and self._on_their_way() == 0
+        return done and not self.channels.ask(_OPEN_RUNS, LOST, GUEST) and self._on_their_way() == 0
 
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
         end = time.monotonic() + _LAST_LIFE_SECONDS

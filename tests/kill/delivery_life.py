@@ -25,6 +25,8 @@ from tests.kill.patch import Marks, replace
 
 TIMEOUT_SECONDS = 0.6
 """The deadline of a hurried attempt."""
+ATTEMPTS = 3
+"""How many a hurried message has."""
 SLOWEST_TURN_SECONDS = 0.3
 _SLOW_REPORT_SECONDS = 0.02
 _SLOW_STATE_SECONDS = 0.004
@@ -138,5 +140,5 @@ def hurry() -> None:
     replace(outbox, "RETRY_DELAYS", (0.05, 0.1, 0.2, 0.4))
     replace(outbox, "HOURLY", 0.4)
     replace(outbox, "LIMITED_DELAYS", (0.0, 0.05, 0.1, 0.2, 0.4))
-    replace(outbox, "ATTEMPTS", 3)
+    replace(outbox, "ATTEMPTS", ATTEMPTS)
     replace(engine, "DiscordSender", partial(DiscordSender, timeout=TIMEOUT_SECONDS))

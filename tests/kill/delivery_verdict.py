@@ -10,10 +10,14 @@ from itertools import chain, pairwise
 from tests.kill.books import Books, Run, Shown
 from tests.kill.channels import GUEST, Channels, wing
 from tests.kill.deliveries import DeliveryTally
+from tests.kill.delivery_life import ATTEMPTS
 from tests.kill.stand_in import Violations
 from tests.kill.webhook_verdict import of_discord
 
 _SHOWN_TIMES = {"sent": {1}, "unknown": {0, 1}, "dead": {0}, "expired": {0}, "refused": {0}}
+_MAY_END = {"unknown": {"504", "524"}, "dead": {"401", "403", "404"}, "refused": {"400"}}
+"""The answers after which a message has reached this end."""
+_ANSWER = re.compile(r"HTTP (\d+)")
 _LOST = frozenset({"unknown", "dead", "expired", "refused"})
 _BREAKDOWNS = (
     *("part_crashed", "tenant_crashed", "tenant_unusable", "tenant_stuck", "delivery_crashed", "lead_lost"),
@@ -31,6 +35,7 @@ def complaints(channels: Channels, books: Books, tally: DeliveryTally, violation
         *_of_changes(channels, books),
         *_of_texts(channels, books),
         *_of_losses(books),
+        *_of_reasons(channels, books),
         *_of_secrets(channels),
         *(f"the sandbox's Inara noted: {violation}" for violation in violations.inara),
         *of_discord(channels.stand_in.attempts, violations.discord, tally.deaths),
@@ -145,6 +150,22 @@ def _of_losses(books: Books) -> Iterator[str]:
         is_due = ended_at is not None and row.settled_at is not None and row.settled_at < ended_at
         if named[row.tenant, row.run] != 1 and (is_due or named[row.tenant, row.run]):
             yield f"the loss of run {row.run}'s report ({row.status}) was named {named[row.tenant, row.run]} times"
+
+
+def _of_reasons(channels: Channels, books: Books) -> Iterator[str]:
+    """Nothing is given up, or cut down to the plain form, that could have arrived."""
+    for row in books.rows:
+        answers = _MAY_END.get(row.status)
+        answer = _ANSWER.match(row.error)
+        if answers is not None and answer is not None and answer[1] not in answers:
+            yield f"message {row.id} is {row.status} after {row.error}"
+        if row.status == "expired" and row.tenant != GUEST and row.attempts < ATTEMPTS - 1:
+            yield f"message {row.id} expired after {row.attempts} attempts: {row.error}"
+    refusals = Counter(attempt.webhook for attempt in channels.stand_in.attempts if attempt.answer == "400")
+    given_up = Counter(shown.webhook for shown in books.shown if shown.plain)
+    for webhook, count in given_up.items():
+        if count > refusals[webhook]:
+            yield f"{webhook} shows {count} reports in the plain form, and refused {refusals[webhook]}"
 
 
 def _of_secrets(channels: Channels) -> Iterator[str]:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from inara_daemon.sandbox.discord import Attempt
 from inara_daemon.sandbox.world import World, make_world
@@ -53,17 +53,17 @@ class Journal:
     """A file of JSON lines that another process appends to."""
 
     path: Path
-    _file: TextIO | None = None
-    _rest: str = ""
+    _read: int = 0
 
     def news(self) -> list[dict[str, Any]]:
         """What was appended since the last call."""
-        if self._file is None:
-            if not self.path.exists():
-                return []
-            self._file = self.path.open(encoding="utf-8")
-        *lines, self._rest = (self._rest + self._file.read()).split("\n")
-        return [json.loads(line) for line in lines]
+        if not self.path.exists():
+            return []
+        with self.path.open("rb") as file:
+            file.seek(self._read)
+            whole, newline, _ = file.read().rpartition(b"\n")
+        self._read += len(whole) + len(newline)
+        return [json.loads(line) for line in whole.splitlines()]
 
 
 @dataclass(slots=True)
