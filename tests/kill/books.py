@@ -11,8 +11,7 @@ from typing import Any
 
 from tests.kill.channels import Channels
 
-_RUN = re.compile(r"\brun (\d+)\b")
-_LOSS = re.compile(r"\breport of run (\d+)\b")
+_RUN = re.compile(r"^Run (\d+),", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +28,17 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A message as it is stored; `losses` are the runs whose reports it says were lost."""
+    """A message as it is stored; `run` is None for log lines, `told_in` is the message that names it as lost."""
 
     id: int
     tenant: str
-    run: int
+    run: int | None
+    created_at: datetime | None
     status: str
     attempts: int
     error: str
     settled_at: datetime | None
-    losses: tuple[int, ...]
+    told_in: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A message that a channel shows, its text without Markdown's backslashes; `run` is whose report it is."""
+    """A message that a channel shows, its text without Markdown's backslashes; `row` is what is stored of it."""
 
     webhook: str
     text: str
     plain: bool
-    run: Run | None
+    row: Row | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,8 @@ class Books:
 
     @property
     def times_shown(self) -> Counter[int]:
-        """How often each run's report is shown."""
-        return Counter(shown.run.id for shown in self.shown if shown.run is not None)
+        """How often each message is shown."""
+        return Counter(shown.row.id for shown in self.shown if shown.row is not None)
 
     @property
     def statuses(self) -> Counter[str]:
@@ -88,7 +88,8 @@ class Books:
 def open_books(channels: Channels) -> Books:
     """Read what is stored and what is shown."""
     runs = {run.id: run for run in _runs(channels)}
-    return Books(runs, list(_rows(channels)), list(_changes(channels)), list(_shown(channels, runs)))
+    rows = list(_rows(channels))
+    return Books(runs, rows, list(_changes(channels)), list(_shown(channels, rows)))
 
 
 def _runs(channels: Channels) -> Iterator[Run]:
@@ -98,10 +99,12 @@ def _runs(channels: Channels) -> Iterator[Run]:
 
 
 def _rows(channels: Channels) -> Iterator[Row]:
-    asked = "SELECT settled_at, body, id, tenant_id, run_id, status, attempts, coalesce(error, '') FROM message"
-    for settled_at, body, number, tenant, run, status, attempts, error in channels.ask(f"{asked} ORDER BY id"):
-        losses = tuple(map(int, _LOSS.findall(body)))
-        yield Row(number, tenant, run, status, attempts, error, _moment(settled_at), losses)
+    asked = "SELECT id, tenant_id, run_id, created_at, status, attempts, coalesce(error, ''), settled_at, told_in"
+    for number, tenant, run, created_at, status, attempts, error, settled_at, told_in in channels.ask(
+        f"{asked} FROM message ORDER BY id"
+    ):
+        moments = _moment(created_at), _moment(settled_at)
+        yield Row(number, tenant, run, moments[0], status, attempts, error, moments[1], told_in)
 
 
 def _changes(channels: Channels) -> Iterator[Change]:
@@ -109,9 +112,10 @@ def _changes(channels: Channels) -> Iterator[Change]:
     yield from (Change(*values) for values in channels.ask(asked))
 
 
-def _shown(channels: Channels, runs: dict[int, Run]) -> Iterator[Shown]:
-    """A rich report bears the moment its run ended, to the microsecond; a plain one says which run it was."""
-    by_moment = {(run.tenant, run.ended_at): run for run in runs.values() if run.ended_at is not None}
+def _shown(channels: Channels, rows: list[Row]) -> Iterator[Shown]:
+    """A rich message bears the moment when it was stored, to the microsecond; a plain report says which run it was."""
+    by_moment = {(row.tenant, row.created_at): row for row in rows}
+    by_run: dict[tuple[str, int | None], Row] = {(row.tenant, row.run): row for row in rows if row.run is not None}
     tenants = defaultdict(list)
     for tenant_id, squadron in channels.owns.items():
         for webhook in channels.webhooks(squadron):
@@ -119,16 +123,11 @@ def _shown(channels: Channels, runs: dict[int, Run]) -> Iterator[Shown]:
     for message in channels.stand_in.messages:
         webhook, payload = message["webhook"], message["payload"]
         text = "\n".join(_texts(payload)).replace("\\", "")
-        found = None
-        if payload.get("embeds"):
-            ended_at = _moment(payload["embeds"][0]["timestamp"])
-            found = next(
-                (by_moment[at] for tenant in tenants[webhook] if (at := (tenant, ended_at)) in by_moment), None
-            )
-        else:
-            named = [runs[number] for number in map(int, _RUN.findall(text)) if number in runs]
-            found = max((run for run in named if run.tenant in tenants[webhook]), key=lambda run: run.id, default=None)
-        yield Shown(webhook, text, not payload.get("embeds"), found)
+        is_rich = bool(payload.get("embeds"))
+        moment = _moment(payload["embeds"][0]["timestamp"]) if is_rich else None
+        run = None if is_rich else next(map(int, _RUN.findall(text)), None)
+        candidates = ((by_moment.get((one, moment)), by_run.get((one, run))) for one in tenants[webhook])
+        yield Shown(webhook, text, not is_rich, next((row for pair in candidates for row in pair if row), None))
 
 
 def _texts(part: Any) -> Iterator[str]:

@@ -79,7 +79,7 @@ def _show(channels: Channels, books: Books, tally: DeliveryTally, seconds: float
     attempts = channels.stand_in.attempts
     answers = Counter(attempt.answer for attempt in attempts)
     plain = sum(shown.plain for shown in books.shown)
-    unknown = sum(books.times_shown[row.run] for row in books.rows if row.status == "unknown")
+    unknown = sum(books.times_shown[row.id] for row in books.rows if row.status == "unknown")
     show(
         tally.kills,
         tally.phases,

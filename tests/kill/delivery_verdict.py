@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from itertools import chain, pairwise
+from itertools import pairwise
 
 from tests.kill.books import Books, Run, Shown
 from tests.kill.channels import GUEST, Channels, wing
@@ -46,13 +46,15 @@ def complaints(channels: Channels, books: Books, tally: DeliveryTally, violation
 
 def _of_rows(books: Books) -> Iterator[str]:
     """Each run that tells of itself has exactly one message, and no other has one."""
-    rows = Counter(row.run for row in books.rows)
+    rows = Counter(row.run for row in books.rows if row.run is not None)
     for run in books.runs.values():
         wanted = 1 if _reports(run) else 0
         if rows[run.id] != wanted and not (rows[run.id] == 0 and _may_be_silent(run)):
             yield f"{rows[run.id]} messages instead of {wanted} tell of {run}"
     for row in books.rows:
-        run_of_row = books.runs.get(row.run)
+        run_of_row = None if row.run is None else books.runs.get(row.run)
+        if row.run is None:
+            continue  # log lines
         if run_of_row is None or run_of_row.tenant != row.tenant:
             yield f"message {row.id} of {row.tenant} tells of run {row.run}, which is {run_of_row}"
 
@@ -68,17 +70,17 @@ def _may_be_silent(run: Run) -> bool:
 
 def _of_messages(channels: Channels, books: Books) -> Iterator[str]:
     """Each is shown as often as its status says, in its tenant's channel, and nothing else is shown."""
-    times, rows = books.times_shown, {row.run: row for row in books.rows}
+    times = books.times_shown
     for row in books.rows:
         if row.status not in _SHOWN_TIMES:
             yield f"message {row.id} of run {row.run} is still {row.status}"
-        elif times[row.run] not in _SHOWN_TIMES[row.status]:
-            yield f"message {row.id} of run {row.run} is {row.status}, and is shown {times[row.run]} times"
+        elif times[row.id] not in _SHOWN_TIMES[row.status]:
+            yield f"message {row.id} of run {row.run} is {row.status}, and is shown {times[row.id]} times"
     for shown in books.shown:
-        if shown.run is None or shown.run.id not in rows:
+        if shown.row is None:
             yield f"{shown.webhook} shows what nobody reported there: {shown.text[:200]}"
-        elif shown.webhook not in channels.webhooks(channels.owns[shown.run.tenant]):
-            yield f"{shown.webhook} shows a report of {shown.run.tenant}"
+        elif shown.webhook not in channels.webhooks(channels.owns[shown.row.tenant]):
+            yield f"{shown.webhook} shows a message of {shown.row.tenant}"
 
 
 def _of_changes(channels: Channels, books: Books) -> Iterator[str]:
@@ -107,26 +109,23 @@ def _of_texts(channels: Channels, books: Books) -> Iterator[str]:
     for change in books.changes:
         claimed[change.told_by].append(change)
     everybody = {name: tenant_id for tenant_id, names in channels.names.items() for name in names}
-    tenants = {row.id: row.tenant for row in books.rows}
     for shown in books.shown:
-        if shown.run is None:
+        if shown.row is None:
             continue
-        told = claimed[shown.run.id]
+        told = claimed[shown.row.run] if shown.row.run is not None else []
         named = {name for name in everybody if name in shown.text}
         wanted = set() if shown.plain else {change.name for change in told}
         if named != wanted:
-            yield f"the report of run {shown.run.id} names {sorted(named)} instead of {sorted(wanted)}"
+            yield f"message {shown.row.id} of run {shown.row.run} names {sorted(named)} instead of {sorted(wanted)}"
         powers = [str(change.new) for change in told if change.kind == "power"]
         if not shown.plain and any(power not in shown.text for power in powers):
-            yield f"the report of run {shown.run.id} lacks one of {powers}"
-        yield from _of_strangers(channels, books, shown, shown.run.tenant, tenants)
+            yield f"the report of run {shown.row.run} lacks one of {powers}"
+        yield from _of_strangers(channels, books, shown, shown.row.tenant)
 
 
-def _of_strangers(
-    channels: Channels, books: Books, shown: Shown, tenant_id: str, tenants: dict[int, str]
-) -> Iterator[str]:
+def _of_strangers(channels: Channels, books: Books, shown: Shown, tenant_id: str) -> Iterator[str]:
     """Names, runs and messages of others."""
-    text = shown.text
+    text, tenants = shown.text, {row.id: row.tenant for row in books.rows}
     strangers = [other for other in channels.owns if other != tenant_id and wing(other) in text]
     messages = [number for number in map(int, _MESSAGE.findall(text)) if tenants.get(number) != tenant_id]
     runs = [number for number in map(int, _RUN.findall(text)) if books.runs[number].tenant != tenant_id]
@@ -136,20 +135,26 @@ def _of_strangers(
 
 
 def _of_losses(books: Books) -> Iterator[str]:
-    """What was lost before a tenant's last report is named in exactly one report of that tenant."""
-    named: Counter[tuple[str, int]] = Counter(
-        chain.from_iterable(((row.tenant, lost) for lost in row.losses) for row in books.rows)
-    )
-    last = {run.tenant: run.ended_at for run in sorted(books.runs.values(), key=lambda run: run.id) if _reports(run)}
+    """What was lost before a tenant's last report is named by one that came after it, in words if that is shown."""
+    rows = {row.id: row for row in books.rows}
+    texts = {shown.row.id: shown.text for shown in books.shown if shown.row is not None and not shown.plain}
+    last = {row.tenant: row for row in books.rows if row.run is not None}
     for row in books.rows:
+        teller = None if row.told_in is None else rows.get(row.told_in)
+        what = f"the loss of message {row.id} of run {row.run} ({row.status})"
         if row.status not in _LOST:
-            if named[row.tenant, row.run]:
-                yield f"the report of run {row.run} is {row.status}, and was named as lost"
-            continue
-        ended_at = last.get(row.tenant)
-        is_due = ended_at is not None and row.settled_at is not None and row.settled_at < ended_at
-        if named[row.tenant, row.run] != 1 and (is_due or named[row.tenant, row.run]):
-            yield f"the loss of run {row.run}'s report ({row.status}) was named {named[row.tenant, row.run]} times"
+            if row.told_in is not None:
+                yield f"message {row.id} of run {row.run} is {row.status}, and was named as lost"
+        elif teller is None:
+            born = last[row.tenant].created_at if row.tenant in last else None
+            if born is not None and row.settled_at is not None and row.settled_at < born:
+                yield f"{what} is named by nobody"
+        elif teller.tenant != row.tenant or teller.id <= row.id:
+            yield f"{what} is named by message {teller.id} of {teller.tenant}"
+        elif teller.id in texts and row.run is not None:
+            text = texts[teller.id]
+            if f"The report of run {row.run} of " not in text and " more since " not in text:
+                yield f"{what} is not to be seen in message {teller.id}, which should name it"
 
 
 def _of_reasons(channels: Channels, books: Books) -> Iterator[str]:
