@@ -21,6 +21,7 @@ _WORK_SECONDS = 0.5
 _LAST_LIFE_SECONDS = 60.0
 _OUTAGE_SECONDS = 0.5
 _BURIAL_SECONDS = 6.0
+_PEACE_SECONDS = 3.0
 _WAITING = 12
 """With more messages on their way no further hour passes: Discord takes only so many a minute."""
 _MOST_HOURS = 170
@@ -87,6 +88,8 @@ class Deliveries:
                 self._terminate,
                 self._step_wall_clock,
                 self._step_wall_clock,
+                self._leave_in_peace,
+                self._leave_in_peace,
             ),
             dice,
         )
@@ -187,6 +190,9 @@ class Deliveries:
         end = time.monotonic() + _BURIAL_SECONDS
         before = self._buried()
         while self._buried() == before and time.monotonic() < end:
+            time.sleep(self.dice.uniform(0.0, _WORK_SECONDS))
+            if self._buried() != before:
+                break
             self._kill(self.dice.choice([Phase.TOLD, Phase.SETTLE, Phase.RUN_END, None]), in_calm=True)
         for _ in range(self.dice.randint(2, 6)):  # reports are made meanwhile, and nobody may use it again
             self._kill(next(self._aims))
@@ -227,6 +233,19 @@ class Deliveries:
         if ready:
             self.population.terminate(self.dice.choice(ready))
             self._note("SIGTERM")
+
+    def _leave_in_peace(self) -> None:
+        """Nobody dies for a while: what takes several attempts comes to its end, the plain form too."""
+        squadrons = sorted(set(self.channels.owns.values()))
+        refused, cut_short = self.dice.sample([self.channels.present[squadron] for squadron in squadrons], 2)
+        for webhook in (refused, refused, cut_short):
+            self.channels.stand_in.order(f"discord:invalid_form {webhook}")
+        self._populate()
+        self._pass_an_hour()
+        end = time.monotonic() + _PEACE_SECONDS
+        while time.monotonic() < end and (self._on_their_way() or self.channels.ask(_OPEN_RUNS, LOST, GUEST)):
+            time.sleep(0.05)
+        self._note("peace")
 
     def _step_wall_clock(self) -> None:
         """The wall clock is wrong for a while, by days or hours."""
