@@ -202,6 +202,7 @@ async def test_everything_that_the_first_release_stored_is_kept(url: str, before
         row["body"] = "" if row["settled_at"] else row["body"]
     before["delivery_hold"][0]["scope"] = "discord"
     assert {row["id"]: row for row in after.pop("message")} == {row["id"]: row for row in before.pop("message")}
+    assert [after.pop(name) for name in ("log_buffer", "told_problem")] == [[], []]
     assert after == before
 
 
