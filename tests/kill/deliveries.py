@@ -278,7 +278,7 @@ class Deliveries:
         self.channels.has_guest = self.channels.has_lost = True
         self.channels.write_tenants()
         life = self.population.bear("run")
-        self._wait(lambda: self._is_settled(0), "the last life to deliver what was left")
+        self._wait(self._is_quiet, "the last life to deliver what was left")
         for _ in range(2):
             last_run = int(self.channels.ask("SELECT max(id) FROM run")[0][0] or 0)
             self.population.terminate(life)
@@ -291,11 +291,15 @@ class Deliveries:
         self.population.terminate(life)
 
     def _is_settled(self, last_run: int) -> bool:
-        """Whether each tenant had a whole run since, and nothing is on its way."""
+        """Whether each tenant had a whole run since, and nothing is left to do."""
         complete = "SELECT tenant_id FROM run WHERE id > ? AND outcome = 'complete' GROUP BY tenant_id"
         everybody = len(self.channels.owns) - 1
-        done = len(self.channels.ask(complete, last_run)) == everybody
-        return done and not self.channels.ask(_OPEN_RUNS, LOST, GUEST) and self._on_their_way() == 0
+        return len(self.channels.ask(complete, last_run)) == everybody and self._is_quiet()
+
+    def _is_quiet(self) -> bool:
+        """Whether somebody leads, no run is under way, and no message."""
+        leads = any(self.board.stage(life.slot) is Stage.LEADING for life in self.population.daemons())
+        return leads and not self.channels.ask(_OPEN_RUNS, LOST, GUEST) and self._on_their_way() == 0
 
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
         end = time.monotonic() + _LAST_LIFE_SECONDS

@@ -166,11 +166,16 @@ def _of_reasons(channels: Channels, books: Books) -> Iterator[str]:
             yield f"message {row.id} is {row.status} after {row.error}"
         if row.status == "expired" and row.tenant != GUEST and row.attempts < ATTEMPTS - 1:
             yield f"message {row.id} expired after {row.attempts} attempts: {row.error}"
-    refusals = Counter(attempt.webhook for attempt in channels.stand_in.attempts if attempt.answer == "400")
-    given_up = Counter(shown.webhook for shown in books.shown if shown.plain)
-    for webhook, count in given_up.items():
-        if count > refusals[webhook]:
-            yield f"{webhook} shows {count} reports in the plain form, and refused {refusals[webhook]}"
+    # A message that one webhook refused may go in the plain form to the one that replaces it.
+    refusals = Counter(_squadron(attempt.webhook) for attempt in channels.stand_in.attempts if attempt.answer == "400")
+    given_up = Counter(_squadron(shown.webhook) for shown in books.shown if shown.plain)
+    for squadron, count in given_up.items():
+        if count > refusals[squadron]:
+            yield f"{squadron} shows {count} reports in the plain form, and refused {refusals[squadron]}"
+
+
+def _squadron(webhook: str | None) -> str:
+    return (webhook or "").partition("/")[0]
 
 
 def _of_secrets(channels: Channels) -> Iterator[str]:
