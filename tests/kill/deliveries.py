@@ -15,7 +15,8 @@ from tests.kill.moods import Moods, deal
 from tests.kill.population import Death, FailedError, Life, Population
 
 _KILLS_BETWEEN_EVENTS = 4
-_AIM_SECONDS = 0.4
+_AIM_SECONDS = {True: 1.0, False: 0.3}
+"""How long to wait for somebody amid what is aimed at: longer if there is something to do."""
 _WORK_SECONDS = 0.5
 """Every other life may get something done before anybody aims at it."""
 _LAST_LIFE_SECONDS = 60.0
@@ -50,13 +51,16 @@ class DeliveryTally:
 
     phases: Counter[Phase] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
+    wanted: int = 0
     kills: int = 0
     hours: int = 0
     deaths: list[Death] = field(default_factory=list)
+    buried: dict[str, float] = field(default_factory=dict)
+    """By fingerprint, when a webhook was found among those that are dead, in the stand-in's seconds."""
 
     def least(self) -> int:
         """How many kills must hit each step of a report."""
-        return min(_LEAST_HITS, self.kills // 15)
+        return min(_LEAST_HITS, self.wanted // 15)
 
     def lacking(self) -> list[Phase]:
         """Where more kills are needed for a proof."""
@@ -94,6 +98,7 @@ class Deliveries:
 
     def run(self, kills: int) -> None:
         """Kill so often, then let the last lives bring everything to its end. Raises FailedError."""
+        self.tally.wanted = kills
         event_at = _KILLS_BETWEEN_EVENTS
         while self.tally.kills < kills:
             if self.tally.kills >= event_at:
@@ -113,8 +118,14 @@ class Deliveries:
         wanted = 1 if self.dice.random() < 0.2 else 2
         for _ in range(wanted - len(self.population.daemons())):
             self.population.bear("run")
-        if not self.channels.ask(_OPEN_RUNS, LOST, GUEST) and self._on_their_way() <= _WAITING:
+        if not self._runs_are_open() and self._on_their_way() <= _WAITING:
             self._pass_an_hour()
+
+    def _is_busy(self) -> bool:
+        return self._runs_are_open() or self._on_their_way() > 0
+
+    def _runs_are_open(self) -> bool:
+        return bool(self.channels.ask(_OPEN_RUNS, LOST, GUEST))
 
     def _on_their_way(self) -> int:
         ((count,),) = self.channels.ask(_ON_THEIR_WAY) or [(0,)]
@@ -141,6 +152,12 @@ class Deliveries:
         self.tally.kills += 1
         self.tally.phases.update(death.phases)
         self.tally.deaths.append(death)
+        self._look_at_the_graves()
+
+    def _look_at_the_graves(self) -> None:
+        """Note which webhooks are known to be dead by now: from here on there is no excuse to use them."""
+        for (fingerprint,) in self.channels.ask("SELECT fingerprint FROM dead_webhook"):
+            self.tally.buried.setdefault(fingerprint, time.monotonic())
 
     def _find(self, aim: Phase | None) -> Life:
         victim = None
@@ -148,7 +165,7 @@ class Deliveries:
             time.sleep(self.dice.uniform(0.0, 0.5))
         else:
             time.sleep(max(self.dice.uniform(-_WORK_SECONDS, _WORK_SECONDS), 0.0))
-            victim = self.population.wait_for(aim, _AIM_SECONDS)
+            victim = self.population.wait_for(aim, _AIM_SECONDS[self._is_busy()])
             if victim is not None:
                 time.sleep(self.dice.uniform(0.0, _DELAYS.get(aim, 0.0005)))
         self.population.census()
@@ -182,7 +199,7 @@ class Deliveries:
         """A webhook is no more; those who find out die, and then tenant.json has a new one."""
         squadron = self.channels.owns[self._somebody_with_a_message()]
         dead, how = self.channels.present[squadron], next(self._losses)
-        self.channels.stand_in.order("discord:calm")
+        self.channels.stand_in.order(f"discord:calm {dead}")
         self.channels.stand_in.order(f"discord:{how} {dead}")
         end = time.monotonic() + _BURIAL_SECONDS
         before = self._buried()
@@ -276,7 +293,7 @@ class Deliveries:
         complete = "SELECT tenant_id FROM run WHERE id > ? AND outcome = 'complete' GROUP BY tenant_id"
         everybody = len(self.channels.owns) - 1
         done = len(self.channels.ask(complete, last_run)) == everybody
-        return done and not self.channels.ask(_OPEN_RUNS, LOST, GUEST) and self._on_their_way() == 0
+        return done and not self._is_busy()
 
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
         end = time.monotonic() + _LAST_LIFE_SECONDS

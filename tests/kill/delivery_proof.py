@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
 from pathlib import Path
 
 from tests.kill.board import Board
@@ -66,7 +65,7 @@ def prove(folder: Path, kills: int, seed: int) -> list[str]:
 
 def _too_little(channels: Channels, books: Books) -> list[str]:
     """Why the campaign proves nothing, though nothing went wrong."""
-    missing = REQUIRED - met(channels.stand_in.attempts)
+    missing = REQUIRED - met(channels.stand_in.attempts).keys()
     lacking = [f"nobody met {', '.join(sorted(missing))}"] if missing else []
     lacking += [f"no message was {status}" for status in _ENDINGS if not books.statuses[status]]
     return lacking + ([f"only {len(books.rows)} reports"] if len(books.rows) < _REPORTS else [])
@@ -77,7 +76,7 @@ _ENDINGS = ("sent", "unknown", "dead", "expired", "refused")
 
 def _show(channels: Channels, books: Books, tally: DeliveryTally, seconds: float) -> None:
     attempts = channels.stand_in.attempts
-    answers = Counter(attempt.answer for attempt in attempts)
+    answers = met(attempts)
     plain = sum(shown.plain for shown in books.shown)
     unknown = sum(books.times_shown[row.run] for row in books.rows if row.status == "unknown")
     show(
