@@ -20,8 +20,8 @@ _AMID = frozenset({Phase.SENT, Phase.TOLD, Phase.SETTLE})
 """Who dies here may not have stored what Discord had said."""
 _STORING_SECONDS = 1.0
 """Within so many seconds it is stored, on a host with too much to do."""
-_TOGETHER_SECONDS = 0.3
-"""What several lanes ask at once."""
+_TOGETHER_SECONDS = 0.7
+"""What several lanes had begun before one of them was told: a begun message is sent, and has its slow turn first."""
 _RESOLUTION = 0.001
 """Of the seconds in what the sandbox notes."""
 _NOTED = re.compile(r"at ([\d.]+): (.*)", re.DOTALL)
