@@ -9,5 +9,5 @@ happens while Inara wants to hear nothing, `verdict.py` what must be true in the
 
 That each report arrives once or is named as lost (`delivery_proof.py`): `channels.py` is the folder, `deliveries.py`
 who dies and how, `moods.py` what Discord does to those who deliver, `books.py` what is stored and what is shown,
-`delivery_verdict.py` and `webhook_verdict.py` what must be true of both in the end.
+`delivery_tally.py` what was done, `delivery_verdict.py` and `webhook_verdict.py` what must be true of both in the end.
 """

@@ -28,6 +28,8 @@ TWINS = ("twin-castor", "twin-pollux")
 """Two tenants who share a webhook: they report less often, as a channel takes only thirty messages a minute."""
 GUEST = "mu"
 """Comes and goes."""
+LAST_DEAD = "alpha"
+"""Whose webhook is the last to die."""
 LOST = "lost"
 """Its database is never there, and its URL holds a password; as everybody waits a second for it to read its names, it
 comes only when nobody is killed any more."""

@@ -9,7 +9,8 @@ from pathlib import Path
 from tests.kill.board import Board
 from tests.kill.books import Books, open_books
 from tests.kill.channels import CREW, DISCORD_LATENCY, LATENCY, RATE, SPARES, SQUADRONS, Channels
-from tests.kill.deliveries import Deliveries, DeliveryTally
+from tests.kill.deliveries import Deliveries
+from tests.kill.delivery_tally import DeliveryTally
 from tests.kill.delivery_verdict import complaints
 from tests.kill.moods import REQUIRED
 from tests.kill.population import FailedError, Population

@@ -10,8 +10,8 @@ from itertools import chain, pairwise
 
 from tests.kill.books import Books, Run, Shown
 from tests.kill.channels import GUEST, Channels, wing
-from tests.kill.deliveries import DeliveryTally
 from tests.kill.delivery_life import ATTEMPTS
+from tests.kill.delivery_tally import DeliveryTally
 from tests.kill.stand_in import Violations
 from tests.kill.webhook_verdict import of_discord
 
