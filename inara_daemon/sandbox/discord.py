@@ -140,11 +140,12 @@ class SandboxDiscord:
         """
         (self._faults if webhook is None else self._webhooks[webhook].faults).extend(faults)
 
-    def calm(self) -> None:
-        """Forget every fault that nobody has met yet."""
-        self._faults.clear()
-        for webhook in self._webhooks.values():
-            webhook.faults.clear()
+    def calm(self, *, webhook: str | None = None) -> None:
+        """Forget every fault that nobody has met yet, of one webhook or of all. Raises KeyError as `inject` does."""
+        if webhook is None:
+            self._faults.clear()
+        for known in self._webhooks.values() if webhook is None else (self._webhooks[webhook],):
+            known.faults.clear()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         at = self._clock()

@@ -33,7 +33,7 @@ async def obey(order: str, inara: SandboxInara, discord: SandboxDiscord) -> None
     """Do what the words say. Raises UnknownOrderError.
 
     `ban`, `second_night`, `turn_powers`, or a fault for the next request to Inara. With `discord:` before it `stop`,
-    `start`, `gone NAME`, `calm`, or a fault for the next request to any webhook, or to the one named:
+    `start`, `gone NAME`, or `calm` or a fault for the next request, for all webhooks or for the one named:
     `discord:hang Squadron 1`. A fault that asks for a wait may say how many seconds: `discord:wait_global=0.5`.
     """
     if order.startswith(DISCORD):
@@ -62,7 +62,7 @@ async def _obey_discord(order: str, discord: SandboxDiscord) -> None:
         elif word == "gone":
             discord.delete_webhook(name)
         elif word == "calm":
-            discord.calm()
+            discord.calm(webhook=name or None)
         elif word in deeds:
             await deeds[word]()
         else:

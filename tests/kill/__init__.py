@@ -8,6 +8,6 @@ That nobody is banned (`pace_proof.py`): `ground.py` is the folder, `campaign.py
 happens while Inara wants to hear nothing, `verdict.py` what must be true in the end.
 
 That each report arrives once or is named as lost (`delivery_proof.py`): `channels.py` is the folder, `deliveries.py`
-who dies and how, `moods.py` what Discord does to those who deliver, `books.py` what is stored and what is shown,
-`delivery_verdict.py` and `webhook_verdict.py` what must be true of both in the end.
+who dies and how, `delivery_tally.py` what was done, `moods.py` what Discord does to those who deliver, `books.py` what
+is stored and what is shown, `delivery_verdict.py` and `webhook_verdict.py` what must be true of both in the end.
 """

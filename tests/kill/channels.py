@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ TWINS = ("twin-castor", "twin-pollux")
 """Two tenants who share a webhook: they report less often, as a channel takes only thirty messages a minute."""
 GUEST = "mu"
 """Comes and goes."""
+LAST_DEAD = "alpha"
+"""Whose webhook is the last to die."""
 LOST = "lost"
 """Its database is never there, and its URL holds a password; as everybody waits a second for it to read its names, it
 comes only when nobody is killed any more."""
@@ -97,15 +100,23 @@ class Channels:
     @property
     def secrets(self) -> frozenset[str]:
         """What no message and no log may hold."""
-        urls = [
-            *self.stand_in.webhooks.values(),
-            *(url for more in self.stand_in.spares.values() for url in more.values()),
-        ]
-        return frozenset({_KEY, *_PASSWORDS, *(url.rpartition("/")[2] for url in urls)})
+        return frozenset({_KEY, *_PASSWORDS, *(url.rpartition("/")[2] for url in self._urls.values())})
+
+    @property
+    def _urls(self) -> dict[str, str]:
+        """By name, those of all webhooks."""
+        spares = self.stand_in.spares.values()
+        return {**self.stand_in.webhooks, **{name: url for more in spares for name, url in more.items()}}
 
     def webhooks(self, squadron: str) -> list[str]:
         """The names of a channel's webhooks, in the order in which they are used."""
         return [squadron, *self.stand_in.spares[squadron]]
+
+    def fingerprints(self) -> dict[str, str]:
+        """By the name of each webhook, what the state knows it by."""
+        ((key,),) = self.ask("SELECT value FROM meta WHERE key = 'fingerprint_key'")
+        secret = bytes.fromhex(key)
+        return {name: hmac.new(secret, url.encode(), "sha256").hexdigest()[:16] for name, url in self._urls.items()}
 
     def replace_webhook(self, squadron: str) -> None:
         """Somebody has made a new webhook in the channel: it stands in tenant.json from now on."""
@@ -123,14 +134,12 @@ class Channels:
 
     def _entry(self, tenant_id: str) -> dict[str, Any]:
         squadron = self.owns[tenant_id]
-        name = self.present[squadron]
-        url = self.stand_in.webhooks[name] if name == squadron else self.stand_in.spares[squadron][name]
         entry: dict[str, Any] = {
             "id": tenant_id,
             "name": wing(tenant_id),
             "db_uri": f"sqlite:///db/{tenant_id}.db",
             "api_key": _PASSWORDS[2],
-            "discord_webhooks": {"bullis": url},
+            "discord_webhooks": {"bullis": self._urls[self.present[squadron]]},
         }
         if tenant_id in TWINS:
             entry["inara_daemon"] = {"schedule": "0 */2 * * *"}

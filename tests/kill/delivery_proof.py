@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
 from pathlib import Path
 
 from tests.kill.board import Board
 from tests.kill.books import Books, open_books
 from tests.kill.channels import CREW, DISCORD_LATENCY, LATENCY, RATE, SPARES, SQUADRONS, Channels
-from tests.kill.deliveries import Deliveries, DeliveryTally
+from tests.kill.deliveries import Deliveries
+from tests.kill.delivery_tally import DeliveryTally
 from tests.kill.delivery_verdict import complaints
 from tests.kill.moods import REQUIRED
 from tests.kill.population import FailedError, Population
@@ -57,17 +57,18 @@ def prove(folder: Path, kills: int, seed: int) -> list[str]:
         books = open_books(channels)
         _show(channels, books, campaign.tally, time.monotonic() - began)
         problems += complaints(channels, books, campaign.tally, violations)
-        return problems + (_too_little(channels, books) if kills >= _WHOLE_CAMPAIGN else [])
+        return problems + (_too_little(channels, books, campaign.tally) if kills >= _WHOLE_CAMPAIGN else [])
     finally:
         population.extinguish()
         stand_in.kill()
         board.close()
 
 
-def _too_little(channels: Channels, books: Books) -> list[str]:
+def _too_little(channels: Channels, books: Books, tally: DeliveryTally) -> list[str]:
     """Why the campaign proves nothing, though nothing went wrong."""
-    missing = REQUIRED - met(channels.stand_in.attempts)
+    missing = REQUIRED - met(channels.stand_in.attempts).keys()
     lacking = [f"nobody met {', '.join(sorted(missing))}"] if missing else []
+    lacking += [f"only {tally.phases[phase]} kills hit {phase}, of {tally.least()}" for phase in tally.lacking()]
     lacking += [f"no message was {status}" for status in _ENDINGS if not books.statuses[status]]
     return lacking + ([f"only {len(books.rows)} reports"] if len(books.rows) < _REPORTS else [])
 
@@ -77,7 +78,7 @@ _ENDINGS = ("sent", "unknown", "dead", "expired", "refused")
 
 def _show(channels: Channels, books: Books, tally: DeliveryTally, seconds: float) -> None:
     attempts = channels.stand_in.attempts
-    answers = Counter(attempt.answer for attempt in attempts)
+    answers = met(attempts)
     plain = sum(shown.plain for shown in books.shown)
     unknown = sum(books.times_shown[row.id] for row in books.rows if row.status == "unknown")
     show(

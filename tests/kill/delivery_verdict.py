@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -9,8 +10,8 @@ from itertools import pairwise
 
 from tests.kill.books import Books, Run, Shown
 from tests.kill.channels import GUEST, Channels, wing
-from tests.kill.deliveries import DeliveryTally
 from tests.kill.delivery_life import ATTEMPTS
+from tests.kill.delivery_tally import DeliveryTally
 from tests.kill.stand_in import Violations
 from tests.kill.webhook_verdict import of_discord
 
@@ -21,7 +22,7 @@ _ANSWER = re.compile(r"HTTP (\d+)")
 _LOST = frozenset({"unknown", "dead", "expired", "refused"})
 _BREAKDOWNS = (
     *("part_crashed", "tenant_crashed", "tenant_unusable", "tenant_stuck", "delivery_crashed", "lead_lost"),
-    *("outbox_unusable", "run_left_open"),
+    *("outbox_unusable", "run_left_open", "stop_abandoned"),
 )
 _MESSAGE = re.compile(r"\bmessage=(\d+)")
 _RUN = re.compile(r"\brun[ =](\d+)\b")
@@ -38,10 +39,15 @@ def complaints(channels: Channels, books: Books, tally: DeliveryTally, violation
         *_of_reasons(channels, books),
         *_of_secrets(channels),
         *(f"the sandbox's Inara noted: {violation}" for violation in violations.inara),
-        *of_discord(channels.stand_in.attempts, violations.discord, tally.deaths),
+        *of_discord(channels.stand_in.attempts, violations.discord, tally.deaths, _buried(channels, tally)),
         *(f"a life's log says: {line[:300]}" for line in channels.told(_BREAKDOWNS)),
-        *(f"only {tally.phases[phase]} kills hit {phase}: {tally.least()} are needed" for phase in tally.lacking()),
     ]
+
+
+def _buried(channels: Channels, tally: DeliveryTally) -> dict[str, float]:
+    """Since when each webhook was known to be dead, by its name."""
+    fingerprints = channels.fingerprints()
+    return {name: tally.buried[mark] for name, mark in fingerprints.items() if mark in tally.buried}
 
 
 def _of_rows(books: Books) -> Iterator[str]:
@@ -179,8 +185,9 @@ def _squadron(webhook: str | None) -> str:
 
 
 def _of_secrets(channels: Channels) -> Iterator[str]:
-    texts = {"a message": str(channels.stand_in.messages), "the log": channels.log.read_text(encoding="utf-8")}
-    for where, text in texts.items():
-        found = [secret for secret in channels.secrets if secret in text]
+    messages, log = json.dumps(channels.stand_in.messages), channels.log.read_text(encoding="utf-8")
+    for where, text in (("a message", messages), ("the log", log)):
+        bare = text.replace("\\", "")  # an escaped secret is one all the same
+        found = [secret for secret in channels.secrets if secret in bare]
         if found:
             yield f"{where} holds {len(found)} secrets: {found[0][:30]}"

@@ -7,8 +7,8 @@ whoever comes next may ask once more.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from inara_daemon.sandbox.discord import Attempt
@@ -20,24 +20,30 @@ _AMID = frozenset({Phase.SENT, Phase.TOLD, Phase.SETTLE})
 """Who dies here may not have stored what Discord had said."""
 _STORING_SECONDS = 1.0
 """Within so many seconds it is stored, on a host with too much to do."""
-_TOGETHER_SECONDS = 0.3
-"""What several lanes ask at once."""
+_TOGETHER_SECONDS = 0.7
+"""What several lanes had begun before one of them was told: a begun message is sent, and has its slow turn first."""
 _RESOLUTION = 0.001
 """Of the seconds in what the sandbox notes."""
 _NOTED = re.compile(r"at ([\d.]+): (.*)", re.DOTALL)
 
 
-def met(attempts: Sequence[Attempt]) -> set[str]:
-    """The faults that were met, in words: the answer, Discord's code, and whether the message was stored."""
-    return {
+def met(attempts: Sequence[Attempt]) -> Counter[str]:
+    """The answers, in words: status or fault, Discord's code, and whether the message was stored."""
+    return Counter(
         f"{attempt.answer}{f' {attempt.code}' if attempt.code else ''}{' stored' if attempt.stored else ''}"
         for attempt in attempts
-    }
+    )
 
 
-def of_discord(attempts: Sequence[Attempt], violations: Sequence[str], deaths: Sequence[Death]) -> Iterator[str]:
-    """Everything that is wrong with how Discord was used."""
+def of_discord(
+    attempts: Sequence[Attempt], violations: Sequence[str], deaths: Sequence[Death], buried: Mapping[str, float]
+) -> Iterator[str]:
+    """Everything that is wrong with how Discord was used; `buried` says since when a webhook is known to be dead."""
     yield from _of_dead_webhooks(attempts, deaths)
+    for attempt in attempts:
+        late = attempt.at - buried.get(attempt.webhook or "", attempt.at)
+        if late > 0:
+            yield f"{attempt.webhook} was used {late:.2f} s after it was known to be dead: {attempt.answer}"
     for violation in violations:
         noted = _NOTED.fullmatch(violation)
         at, text = (float(noted[1]), noted[2]) if noted is not None else (0.0, violation)

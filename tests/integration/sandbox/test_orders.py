@@ -104,8 +104,11 @@ async def test_a_webhook_is_gone_by_order() -> None:
 
 
 async def test_faults_not_met_yet_are_forgotten_by_order() -> None:
-    async with discord_with("roster") as (discord, (url,)):
-        for order in ("http_502", "http_503 roster", "calm"):
+    async with discord_with("roster", "other") as (discord, (url, other)):
+        for order in ("http_502 roster", "http_503 other", "http_520", "calm roster"):
+            await _order(discord, order)
+        assert [(await _post(webhook))[0] for webhook in (url, other)] == [520, 503]
+        for order in ("http_502 roster", "http_520", "calm"):
             await _order(discord, order)
         assert (await _post(url))[0] == 204
 
