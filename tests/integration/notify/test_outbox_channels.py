@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import pairwise
 
 import pytest
 from structlog.testing import capture_logs
@@ -164,3 +165,19 @@ async def test_delivery_what_the_guard_keeps_back_counts_as_no_attempt(
         ("a", 1),
         ("b", 0),
     ]
+
+
+async def test_delivery_many_lanes_that_are_ready_at_once_leave_one_after_another(
+    post: Post, toy: ScriptedChannel
+) -> None:
+    toy.spacing = 0.025
+    tenants = [f"tenant{number}" for number in range(200)]
+    post.webhooks = {tenant: f"toy:{tenant}" for tenant in tenants}
+    for tenant in tenants:
+        await post.put(tenant, tenant=tenant)
+    async with post.running():
+        await asyncio.sleep(MINUTE)
+    times = sorted(call.at for call in toy.calls)
+    assert len(times) == len(tenants)
+    assert all(later - earlier >= toy.spacing - 1e-6 for earlier, later in pairwise(times))
+    assert times[-1] - times[0] < 2 * toy.spacing * len(tenants)
