@@ -277,7 +277,10 @@ def test_the_operators_own_messages_cause_no_messages_to_the_operator() -> None:
     book = Logbook()
     note(book, OPERATOR, event="delivery_failing")
     note(book, OPERATOR, event="message_lost")
+    note(book, OPERATOR)
     assert shown(book) == {}
+    note(book, OPERATOR, event="tenant_crashed")
+    assert shown(book) == {OPERATOR: ["warning tenant_crashed tenant="]}
 
 
 def test_isolation_no_line_of_a_tenant_is_in_anothers_buffer() -> None:
