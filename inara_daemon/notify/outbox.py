@@ -206,6 +206,8 @@ class Outbox:
             del lane.messages[message.id]
         elif told is None:
             await self._settle(lane, message, SendResult(Delivery.REFUSED, _UNREADABLE))
+        elif self._stopping.is_set() or self._wait(lane) > 0:  # what another lane was told while this one noted
+            await self._put_back(lane, message, None, Step(plain=message.plain))
         else:
             await self._conclude(lane, message, await self._send(lane.channel, url, message, told))
 

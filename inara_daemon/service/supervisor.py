@@ -47,11 +47,13 @@ class Supervisor:
         self._services = services
         self._tenants: dict[str, _Supervised] = {}
         self._leaving: set[asyncio.Task[None]] = set()
+        self._on_schedule = False
         self._schedule = Schedule(self._wake_all)
         self._alive = services.progress.watch("supervisor", patience=6 * _WATCH_SECONDS)
 
     def start(self, tenants: Tenants, *, on_schedule: bool) -> None:
         """Start a task for each tenant; without `on_schedule` they only run when somebody asks."""
+        self._on_schedule = on_schedule
         if on_schedule:
             self._schedule.start(_expressions(tenants.tenants))
         for tenant in tenants.tenants:
@@ -59,6 +61,8 @@ class Supervisor:
 
     async def run(self) -> None:
         """Watch for tasks that are stuck, until cancelled."""
+        if self._on_schedule:
+            await self._end_runs_of_absent()
         while True:
             self._alive()
             for part in self._services.progress.silent("tenant "):
@@ -71,25 +75,27 @@ class Supervisor:
             self._add(tenant, RunReason.RELOAD)
         await asyncio.gather(
             *(self._replace(change.new) for change in plan.changed),
-            *(self._dismiss(tenant.id) for tenant in plan.removed),
+            *(self._remove(tenant.id) for tenant in plan.removed),
         )
+        if plan.removed:
+            await self._end_runs_of_absent()
         self._schedule.replace(_expressions(item.tenant for item in self._tenants.values()))
 
     async def _replace(self, tenant: Tenant) -> None:
         await self._remove(tenant.id)
         self._add(tenant, RunReason.RELOAD)
 
-    async def _dismiss(self, tenant_id: str) -> None:
-        """A removed tenant's run ends without a report."""
-        await self._remove(tenant_id)
+    async def _end_runs_of_absent(self) -> None:
+        """A removed tenant's run ends without a report, whether it was removed by a reload or while nobody led."""
         try:
             async with self._services.state.write() as connection:
-                run = await runs.open_run(connection, tenant_id)
-                if run is not None:
-                    now = self._services.clock.now()
-                    await runs.end(connection, run.id, ended_at=now, outcome=RunOutcome.INCOMPLETE, tally=run.tally)
+                for run in await runs.open_runs(connection):
+                    if run.tenant_id not in self._tenants:
+                        now = self._services.clock.now()
+                        await runs.end(connection, run.id, ended_at=now, outcome=RunOutcome.INCOMPLETE, tally=run.tally)
+                        _log.info("run_dropped", tenant=run.tenant_id, run=run.id, reason="the tenant was removed")
         except DatabaseError as error:
-            _log.error("run_left_open", tenant=tenant_id, error=str(error))
+            _log.error("runs_left_open", error=str(error))
 
     async def stop(self) -> None:
         """Let every task save what it has under way and leave."""

@@ -137,6 +137,12 @@ async def open_run(connection: AsyncConnection, tenant_id: str) -> Run | None:
     return None if row is None else _run(row)
 
 
+async def open_runs(connection: AsyncConnection) -> Sequence[Run]:
+    """The runs that all tenants have under way."""
+    rows = await connection.execute(select(run).where(run.c.ended_at.is_(None)).order_by(run.c.id))
+    return [_run(row) for row in rows.mappings()]
+
+
 async def reporting(connection: AsyncConnection) -> set[str]:
     """The tenants that have a run under way whose end may be reported."""
     whole = (run.c.ended_at.is_(None), run.c.only.is_(None), run.c.reason != RunReason.DISCOVERY.value)
