@@ -25,6 +25,7 @@ from inara_daemon.log_lines import (
     log_line,
     next_digest,
 )
+from inara_daemon.notify.discord_format import render
 from inara_daemon.report import Outcome
 
 AT = datetime(2027, 1, 1, 1, 2, 3, 500_000, tzinfo=UTC)
@@ -305,3 +306,16 @@ def test_a_message_says_how_many_were_held_back_and_where_they_are() -> None:
 def test_a_message_is_coloured_by_its_worst_line(levels: list[str], outcome: Outcome) -> None:
     told = [line(level=level) for level in levels]
     assert digest_report(digest_of(*told, held_back=1), "Grim", AT).outcome is outcome
+
+
+def test_no_part_of_a_line_is_longer_than_what_a_buffer_can_hold() -> None:
+    assert len(log_line("warning", "x" * 10_000_000, "", AT).event) <= 1_000
+
+
+def test_what_a_message_has_no_room_for_waits_for_the_next_one_or_counts_as_held_back() -> None:
+    waiting = [line(word(number), "long " * 200) for number in range(LINES_A_MESSAGE)]
+    digest = next_digest(waiting, Allowance(), BOOTED)
+    assert digest is not None
+    shown = str(render(digest_report(digest, "Alpha", AT)))
+    settled_unseen = [each for each in digest.settled if f" {each.event} " not in shown]
+    assert sum(each.count for each in settled_unseen) == digest.held_back

@@ -55,6 +55,8 @@ def coded(code: int) -> bytes:
         (413, b"<html>canary", Delivery.REFUSED),
         *((status, b"<html>canary", Delivery.RETRY) for status in (500, 502, 503, 520, 521, 522, 523)),
         (503, coded(130000), Delivery.RETRY),
+        (500, b'{"code": []}', Delivery.RETRY),
+        (500, b'{"code": {}}', Delivery.RETRY),
         (400, coded(130000), Delivery.RETRY),
         (403, coded(40333), Delivery.RETRY),
         (403, b"<html>canary", Delivery.RETRY),
@@ -358,3 +360,23 @@ async def test_delivery_a_message_that_was_stored_is_never_said_to_be_lost_for_c
     assert not (discord.messages and delivery in {Delivery.RETRY, Delivery.RATE_LIMITED, Delivery.REFUSED})
     assert discord.violations == []
     assert discord.webhook("canary").rpartition("/")[2] not in repr(result)
+
+
+async def test_a_hundred_webhooks_that_hang_delay_no_other_one() -> None:
+    discord = SandboxDiscord()
+    url = await discord.start()
+    assert url
+    async with channel() as opened:
+        slow = [Secret(discord.webhook(f"slow {number}")) for number in range(100)]
+        discord.inject(*[faults.DISCORD_FAULTS["hang"]] * len(slow))
+        hanging = [asyncio.create_task(opened.send(each, REPORT)) for each in slow]
+        await asyncio.sleep(1.0)
+        try:
+            async with asyncio.timeout(3.0):
+                result = await opened.send(Secret(discord.webhook("quick")), REPORT)
+        finally:
+            for each in hanging:
+                each.cancel()
+            await asyncio.gather(*hanging, return_exceptions=True)
+            await discord.stop()
+    assert result.delivery is Delivery.SENT

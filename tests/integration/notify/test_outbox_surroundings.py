@@ -287,3 +287,22 @@ async def test_what_another_process_settled_meanwhile_is_not_sent(post: Post) ->
         await OutboxTable(post.state).give_up([1], status="expired", error=None, now=NOW)
         await asyncio.sleep(MINUTE)
     assert post.sender.calls == [Call(0.0, "hook-a", "a1"), Call(2.0, "hook-a", "a2")]
+
+
+async def test_delivery_a_message_whose_beginning_was_noted_unanswered_is_not_stuck(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, calls = OutboxTable.begin, []
+
+    async def noted_but_unanswered(table: OutboxTable, message_id: int) -> str | None:
+        body = await begin(table, message_id)
+        calls.append(message_id)
+        if len(calls) == 1:
+            raise OSError("the connection broke after the commit")
+        return body
+
+    monkeypatch.setattr(OutboxTable, "begin", noted_but_unanswered)
+    await post.put("a1")
+    async with post.running():
+        await asyncio.sleep(HOUR)
+        assert (await post.ends())["a1"] != "sending"

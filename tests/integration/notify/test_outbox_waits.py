@@ -183,3 +183,25 @@ async def test_delivery_a_limit_outlives_the_engine_and_counts_anew_after_a_rebo
         await asyncio.sleep(2 * MINUTE)
     assert post.calls("hook-a") == [(0.0, "a1"), (wait, "a1")]
     assert post.calls("hook-b") == [(others if scope is Scope.DESTINATION else wait, "b1")]
+
+
+async def test_delivery_after_a_wait_of_the_whole_service_requests_leave_one_after_another_again(post: Post) -> None:
+    post.sender.spacing = 0.025
+    names = [f"t{number}" for number in range(200)]
+    post.webhooks |= {name: f"hook-{name}" for name in names}
+    for name in names:
+        await post.put(name, tenant=name)
+    post.answers("hook-t10", limited(30.0, Scope.SERVICE))
+    async with post.running():
+        await asyncio.sleep(MINUTE)
+    after_it = [at for at, _ in post.calls() if at > 30.0]
+    assert len(after_it) > 100
+    assert max(sum(at <= other < at + 1.0 for other in after_it) for at in after_it) <= 50
+
+
+async def test_delivery_two_days_are_two_days_though_the_service_asks_for_longer_waits(post: Post) -> None:
+    post.answers("hook-a", *[replace(AWAY, retry_after=24 * HOUR)] * 100)
+    await post.put("a1")
+    async with post.running():
+        await asyncio.sleep(4 * 24 * HOUR)
+        assert await post.ends() == {"a1": "expired"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator
 from itertools import pairwise
@@ -192,3 +193,13 @@ async def test_without_a_webhook_nothing_is_kept_and_nothing_sent(stage: Stage) 
         async with stage.house() as house, house.state.read() as connection:
             assert await log_buffers.destinations(connection) == []
     assert shown(stage, "operator") == []
+
+
+async def test_half_a_surrogate_pair_in_a_librarys_line_costs_no_line(stage: Stage) -> None:
+    async with stage.engine():
+        await asyncio.sleep(10 * MINUTE)
+        _log.warning("disk_slow", tenant="alpha")
+        logging.getLogger("library").warning("odd \ud800 name")
+        await asyncio.sleep(10 * MINUTE)
+    assert any("disk_slow" in embed["description"] for _, embed in digests(stage))
+    assert any("odd ? name" in embed["description"] for _, embed in digests(stage, "operator"))
