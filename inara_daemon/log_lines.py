@@ -19,6 +19,8 @@ MESSAGE_SECONDS = 300.0
 """The least time between two messages with log lines."""
 HOUR_SECONDS = 3_600.0
 _LONGEST_TEXT = 1_000
+_LONGEST_FORM = 500
+"""Shorter than a text, at whose end numbers of other lengths shift what is cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,13 @@ class LogLine:
     @property
     def identity(self) -> str:
         """What lines have in common that are told as one: level, event, keys and values, but for numbers."""
-        form = re.sub(r"[0-9]+", "#", f"{self.level} {self.event} {self.text}")
+        form = re.sub(r"[0-9]+", "#", f"{self.level} {self.event} {self.text}")[:_LONGEST_FORM]
         return hashlib.sha256(form.encode("utf-8", "replace")).hexdigest()[:32]
 
-    def joined(self, later: LogLine) -> LogLine:
-        """Both as one line."""
-        return replace(later, first_at=self.first_at, count=self.count + later.count)
+    def joined(self, other: LogLine) -> LogLine:
+        """Both as one line, whichever came first."""
+        later = other if other.last_at >= self.last_at else self
+        return replace(later, first_at=min(self.first_at, other.first_at), count=self.count + other.count)
 
     def __str__(self) -> str:
         times = f" ({self.count:,} times until {self.last_at:%H:%M:%S})" if self.count > 1 else ""
@@ -48,8 +51,8 @@ class LogLine:
 
 
 def log_line(level: str, event: str, text: str, at: datetime) -> LogLine:
-    """A line as it was logged."""
-    return LogLine(level, event, text[:_LONGEST_TEXT], at, at)
+    """A line as it was logged, but for halves of surrogate pairs, which nothing can store."""
+    return LogLine(level, event, text[:_LONGEST_TEXT].encode("utf-8", "replace").decode(), at, at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +101,11 @@ def next_digest(waiting: Sequence[LogLine], allowance: Allowance, now: float) ->
     return Digest(told, held_back, (*told, *beyond), after)
 
 
-def join(waiting: Iterable[LogLine], later: Iterable[LogLine]) -> tuple[tuple[LogLine, ...], int]:
-    """All lines, those that are alike as one; and how many found no room."""
+def join(waiting: Iterable[LogLine], more: Iterable[LogLine]) -> tuple[tuple[LogLine, ...], int]:
+    """All lines, the oldest first, those that are alike as one; and how many found no room."""
     by_identity = {line.identity: line for line in waiting}
     left_out = 0
-    for line in later:
+    for line in more:
         known = by_identity.get(line.identity)
         if known is not None:
             by_identity[line.identity] = known.joined(line)
@@ -110,7 +113,7 @@ def join(waiting: Iterable[LogLine], later: Iterable[LogLine]) -> tuple[tuple[Lo
             by_identity[line.identity] = line
         else:
             left_out += line.count
-    return tuple(by_identity.values()), left_out
+    return tuple(sorted(by_identity.values(), key=lambda line: line.first_at)), left_out
 
 
 def digest_report(digest: Digest, whose: str, now: datetime) -> Report:

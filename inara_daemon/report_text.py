@@ -44,16 +44,16 @@ def build(facts: RunFacts) -> Report:
         log_lines=facts.log_lines,
         log_lines_dropped=facts.log_lines_dropped,
         totals=totals_in_words(facts),
-        footer=_REASONS.get(facts.reason, "run {}").format(facts.run_id),
+        footer=f"Run {facts.run_id}, {_REASONS.get(facts.reason, facts.reason)}",
     )
 
 
 _REASONS: Mapping[str, str] = {
-    "first": "First run, run {}",
-    "cron": "Scheduled run {}",
-    "catch-up": "Run {} makes up for a missed one",
-    "request": "Run {} was asked for",
-    "reload": "Run {} after a change of the configuration",
+    "first": "the first",
+    "cron": "scheduled",
+    "catch-up": "for one that was missed",
+    "request": "asked for",
+    "reload": "after a change of the configuration",
 }
 
 

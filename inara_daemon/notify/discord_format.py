@@ -15,10 +15,12 @@ CONTENT = 2_000
 TITLE = 256
 FIELDS = 25
 FIELD_VALUE = 1_024
-FOOTER = 2_048
+DESCRIPTION = 4_096
 EMBED = 6_000
-SUMMARY = 1_000
-"""What the summary, and the totals, may take."""
+SUMMARY = 800
+TOTALS = 500
+FOOTER = 200
+"""What these may take, so that 23 sections still find room."""
 _SECTION_TITLE = 80
 _KEPT_ROOM = 40
 """What the lines of every section get, however long those before it are; with 25 sections it still fits."""
@@ -103,7 +105,8 @@ def _embed(report: Report) -> dict[str, Any]:
     room = EMBED - length(embed["title"]) - length(footer) - sum(map(length, description))
     room -= sum(length(field["name"]) + length(field["value"]) for field in last)
     if is_log and report.log_lines:
-        description.append(_log_block(report, min(room, _LOG_ALONE)))
+        left = DESCRIPTION - sum(map(length, description)) - 1
+        description.append(_log_block(report, min(room, left, _LOG_ALONE)))
     if description:
         embed["description"] = "\n".join(description)
     return {**embed, "fields": [*_fields(report.sections, room, FIELDS - len(last)), *last]}
@@ -114,7 +117,7 @@ def _last_fields(report: Report, *, with_log: bool) -> list[dict[str, Any]]:
     fields = []
     if with_log and report.log_lines:
         fields.append(_field(_LOG_TITLE, _log_block(report, FIELD_VALUE)))
-    closing = [cut(_escape_lines(report.totals), SUMMARY)] if report.totals.strip() else []
+    closing = [cut(_escape_lines(report.totals), TOTALS)] if report.totals.strip() else []
     closing += _next_run(report)
     if closing:
         fields.append(_field(_CLOSING_TITLE, "\n".join(closing)))

@@ -15,7 +15,7 @@ LIMITED_DELAYS = (0.0, 1.0, 5.0, 30.0, 60.0, 300.0, 900.0, 3_600.0)
 LONGEST_WAIT = 86_400.0
 """Whoever asks for more is asked again after a day all the same."""
 ATTEMPTS = len(RETRY_DELAYS) + 48
-"""After so many failed attempts while it waited, two days have passed and a message expires."""
+"""After so many failed attempts, its own and others', two days have passed and a message expires."""
 EXPIRED = "expired"
 """How a message ends whose time is over, beside the ends that an attempt can give it."""
 
@@ -24,7 +24,7 @@ EXPIRED = "expired"
 class Waiting:
     """A message to be sent.
 
-    `attempts` to reach its destination failed while it waited, its own and others'; `plain`: its own form was refused.
+    `attempts` to reach its destination failed, its own and others'; `plain`: its own form was refused.
     """
 
     id: int
@@ -108,8 +108,15 @@ class Lane:
         """Let a message wait again where it stood."""
         self.messages[message.id] = replace(message, plain=plain)
 
+    @property
+    def missed(self) -> int:
+        """The quick attempts before the last one, counted for whoever came later too: two days are two days for all."""
+        return min(max(self.streak.failures - 1, 0), len(RETRY_DELAYS))
+
     def fail(self) -> Sequence[Waiting]:
         """Count a failed attempt for all who wait here; gives back those whose time is over, who leave."""
-        counted = [replace(message, attempts=message.attempts + 1) for message in self.messages.values()]
+        counted = [
+            replace(message, attempts=max(message.attempts, self.missed) + 1) for message in self.messages.values()
+        ]
         self.messages = {message.id: message for message in counted if message.attempts < ATTEMPTS}
         return [message for message in counted if message.attempts >= ATTEMPTS]

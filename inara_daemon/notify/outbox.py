@@ -213,12 +213,12 @@ class Outbox:
         try:
             return await channel.send(url, told, plain=message.plain)
         except Exception:  # noqa: BLE001 - a bug must cost this message and no other
-            _log.exception("delivery_crashed", tenant=message.tenant_id, message=message.id)
+            _log.exception("delivery_crashed", **_names(message))
             return SendResult(Delivery.UNKNOWN, "a bug in the daemon")
 
     async def _conclude(self, lane: Lane, message: Waiting, result: SendResult) -> None:
         """Note what became of an attempt, and who has to wait."""
-        names = {"tenant": message.tenant_id, "message": message.id}
+        names = _names(message)
         before = lane.streak.failures
         lane.paced_until = self._clock.boottime() + result.pace
         lane.streak, step = follow(lane.streak, result, plain=message.plain)
@@ -245,6 +245,7 @@ class Outbox:
             plain=step.plain,
             error=error,
             failed=failed,
+            missed=lane.missed,
             expired=[each.id for each in expired],
             holds=self._hold(lane, step),
             now=self._clock.now(),
@@ -265,8 +266,7 @@ class Outbox:
 
     async def _bury(self, lane: Lane, message: Waiting, error: str) -> None:
         self._dead[lane.name] = error
-        names = {"tenant": message.tenant_id, "webhook": lane.name}
-        _log.error("webhook_dead", error=error, action="replace the webhook: nothing more is sent there", **names)
+        _log.error("webhook_dead", webhook=lane.name, error=error, action="put in a new webhook", **_names(message))
         del lane.messages[message.id]
         now = self._clock.now()
         await self._patience.surely(partial(self._store.bury_webhook, lane.name, error, message_id=message.id, now=now))
@@ -282,4 +282,8 @@ class Outbox:
     def _tell_lost(self, messages: Sequence[Waiting], status: str, error: str | None) -> None:
         tell = _log.info if status == Delivery.DEAD.value else _log.error  # that it is dead was told once
         for message in messages:
-            tell("message_lost", tenant=message.tenant_id, message=message.id, status=status, error=error)
+            tell("message_lost", status=status, error=error, **_names(message))
+
+
+def _names(message: Waiting) -> dict[str, object]:
+    return {"tenant": message.tenant_id, "message": message.id}

@@ -43,6 +43,7 @@ class OutboxStore(Protocol):
         plain: bool,
         error: str | None,
         failed: Sequence[int],
+        missed: int,
         expired: Sequence[int],
         holds: Holds,
         now: datetime,

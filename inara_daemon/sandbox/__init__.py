@@ -13,5 +13,6 @@ discord       the server that stands for Discord
 discord_form  one webhook message, held against Discord's limits
 discord_rules Discord's rates, and who has to wait
 faults        what can be made to go wrong
+orders        what another process can ask of a running one
 loopback      one HTTP server on this machine, and how it hangs, resets and breaks off
 """

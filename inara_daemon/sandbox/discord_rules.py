@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -79,10 +80,31 @@ class Door:
 
 
 @dataclass(slots=True)
+class Patience:
+    """How many invalid requests (401, 403, 429 but a shared one) an address is forgiven, and how it is banned then."""
+
+    limit: int = 10_000
+    seconds: float = 600.0
+    ban_seconds: float = 3_600.0
+    _invalid: deque[float] = field(default_factory=deque)
+
+    def is_lost(self, at: float) -> bool:
+        """Count an invalid request; whether it was one too many, after which the count begins anew."""
+        while self._invalid and self._invalid[0] <= at - self.seconds:
+            self._invalid.popleft()
+        self._invalid.append(at)
+        if len(self._invalid) <= self.limit:
+            return False
+        self._invalid.clear()
+        return True
+
+
+@dataclass(slots=True)
 class House:
     """All doors; `complain` hears of clients that did not wait."""
 
     complain: Callable[[float, str], None]
+    patience: Patience
     closure: Closure | None = None
     _channels: dict[str, Window] = field(default_factory=dict)
 
@@ -99,12 +121,23 @@ class House:
             door.closure = closure
         return closure
 
+    def note_invalid(self, at: float) -> None:
+        """Count an invalid request, and ban the address after too many."""
+        if self.patience.is_lost(at):
+            many, minutes = self.patience.limit, self.patience.seconds / 60
+            self.complain(at, f"banned: more than {many:,} invalid requests in {minutes:.0f} min")
+            self.closure = Closure(Scope.CLOUDFLARE, at, at + self.patience.ban_seconds)
+
+    def approach(self, at: float) -> Closure | None:
+        """What a request has to wait for wherever it wants to go."""
+        if self.closure is None or not self.closure.covers(at):
+            return None
+        if at > self.closure.told_at + _NEWS_TRAVELS_SECONDS:
+            self.complain(at, f"did not wait although everything is closed ({self.closure.scope})")
+        return self.closure
+
     def knock(self, door: Door, at: float) -> Closure | None:
-        """Let one request in, or say what it has to wait for."""
-        if self.closure is not None and self.closure.covers(at):
-            if at > self.closure.told_at + _NEWS_TRAVELS_SECONDS:
-                self.complain(at, f"did not wait although everything is closed ({self.closure.scope})")
-            return self.closure
+        """Let one request in at a door, or say what it has to wait for."""
         if door.closure is not None and door.closure.covers(at):
             self.complain(at, f"did not wait although the webhook is closed ({door.closure.scope})")
             return door.closure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -118,6 +119,8 @@ class DiscordFaultKind(StrEnum):
     """Connection closed, request not read."""
     CLOSE_AFTER = "close_after"
     """Request read, connection reset."""
+    HALF = "half"
+    """The right answer, broken off in its middle; the message is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +162,26 @@ def discord_close_after(*, stored: bool = False) -> DiscordFault:
 
 
 DISCORD_CLOSE_BEFORE = DiscordFault(DiscordFaultKind.CLOSE_BEFORE)
+DISCORD_HALF = DiscordFault(DiscordFaultKind.HALF, stored=True)
 UNKNOWN_WEBHOOK = discord_api_error(404, 10015, "Unknown Webhook")
 INVALID_WEBHOOK_TOKEN = discord_api_error(401, 50027, "Invalid Webhook Token")
 MISSING_ACCESS = discord_api_error(403, 50001, "Missing Access")
 INVALID_FORM = discord_api_error(400, 50035, "Invalid Form Body")
+GATEWAY_ERRORS = (500, 502, 503, 504, 520, 524)
+"""What stands in front of Discord says these, whether the message was stored or not."""
+DISCORD_FAULTS: Mapping[str, DiscordFault] = {
+    **{f"wait_{scope}": discord_wait(scope) for scope in Scope},
+    **{f"http_{status}": discord_http_error(status) for status in (401, 403, *GATEWAY_ERRORS)},
+    **{f"http_{status}_stored": discord_http_error(status, stored=True) for status in GATEWAY_ERRORS},
+    "hang": discord_hang(),
+    "hang_stored": discord_hang(stored=True),
+    "close_before": DISCORD_CLOSE_BEFORE,
+    "close_after": discord_close_after(),
+    "close_after_stored": discord_close_after(stored=True),
+    "half": DISCORD_HALF,
+    "unknown_webhook": UNKNOWN_WEBHOOK,
+    "invalid_token": INVALID_WEBHOOK_TOKEN,
+    "missing_access": MISSING_ACCESS,
+    "invalid_form": INVALID_FORM,
+}
+"""All of them by a word; a wait lasts a second."""

@@ -25,6 +25,7 @@ class Loopback:
         self._handler = handler
         self._runner: web.AppRunner | None = None
         self._stopping = asyncio.Event()
+        self._address = ("127.0.0.1", 0)
         self.url: str | None = None
         """Scheme, host and port while it runs."""
 
@@ -46,8 +47,13 @@ class Loopback:
             raise
         self._runner = runner
         self._stopping = asyncio.Event()
+        self._address = (host, runner.addresses[0][1])
         self.url = f"http://{host}:{runner.addresses[0][1]}"
         return self.url
+
+    async def resume(self) -> str:
+        """Listen again where it last did; no harm if it still does. Raises OSError if somebody else does now."""
+        return self.url or await self.start(*self._address)
 
     async def stop(self) -> None:
         """Close every connection and the port; stopping twice does no harm."""

@@ -123,6 +123,11 @@ class World:
         owner = self.owners[key] if key in self.owners else next((c.name for c in self.commanders), None)
         return _nobody() if owner is None else Answer(_EXACT, self.find(owner).profile())
 
+    def turn_powers(self) -> None:
+        """Let everybody whose profile shows a power turn to another one."""
+        for commander in self.commanders:
+            commander.change_power()
+
     def _mistaken_answer(self, name: str) -> Answer:
         mistake = self._mistakes.get(_fold(name))
         commander = None if mistake is None else self._commanders.get(_fold(mistake.shown))

@@ -1,4 +1,7 @@
-"""`python -m tests.kill`: the proof of "never banned" under `kill -9`, as a table; exit code 1 if it fails."""
+"""`python -m tests.kill`: the proofs of "never banned" and of "each report once or named as lost" under `kill -9`.
+
+Each is a table; exit code 1 if one fails.
+"""
 
 from __future__ import annotations
 
@@ -7,81 +10,39 @@ import random
 import shutil
 import sys
 import tempfile
-import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.kill.board import Board
-from tests.kill.campaign import Campaign, Tally
-from tests.kill.ground import COMMANDERS, INTERVAL, LATENCY, RATE, Ground
-from tests.kill.pauses import BAN_SECONDS
-from tests.kill.population import FailedError, Population
-from tests.kill.stand_in import StandIn
-from tests.kill.verdict import complaints, gaps
+from tests.kill import delivery_proof, pace_proof
 
-_FEW_KILLS = 100
+PROOFS: Mapping[str, Callable[[Path, int, int], list[str]]] = {
+    "pace": pace_proof.prove,
+    "deliveries": delivery_proof.prove,
+}
 
 
 def main() -> int:
-    """Run a campaign and judge it."""
+    """Run campaigns and judge them."""
     parser = argparse.ArgumentParser(prog="python -m tests.kill", description=__doc__)
+    parser.add_argument("--proof", choices=PROOFS, help="only this one")
     parser.add_argument("--kills", type=int, default=310, metavar="N", help="how many SIGKILLs")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), metavar="N", help="deals the same cards")
     options = parser.parse_args()
-    print(f"{options.kills} kills, --seed {options.seed}", flush=True)
+    chosen = [options.proof] if options.proof else list(PROOFS)
+    return max([_run(name, options.kills, options.seed) for name in chosen])
+
+
+def _run(name: str, kills: int, seed: int) -> int:
+    print(f"{name}: {kills} kills, --seed {seed}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="inara-kill-"))
-    problems = _prove(folder, options.kills, options.seed)
+    problems = PROOFS[name](folder, kills, seed)
     if problems:
-        print("", *(f"FAILED: {problem}" for problem in problems), f"Logs and databases: {folder}", sep="\n")
+        print("", *(f"FAILED: {problem}" for problem in problems), f"Logs and databases: {folder}", "", sep="\n")
         return 1
+    print(flush=True)
     shutil.rmtree(folder)
     return 0
 
-
-def _prove(folder: Path, kills: int, seed: int) -> list[str]:
-    began = time.monotonic()
-    dice = random.Random(seed)
-    commanders = COMMANDERS if kills >= _FEW_KILLS else COMMANDERS // 2
-    stand_in = StandIn.start(folder, rate=RATE, ban=BAN_SECONDS, latency=LATENCY, commanders=commanders, seed=seed)
-    ground = Ground(folder, stand_in)
-    ground.prepare()
-    board = Board(folder / "board", create=True)
-    population = Population(ground, board, dice)
-    campaign = Campaign(ground, board, population, dice)
-    problems = []
-    try:
-        try:
-            campaign.run(kills)
-        except FailedError as error:
-            problems.append(str(error))
-        population.extinguish()
-        violations = stand_in.stop()
-        _show(ground, campaign.tally, time.monotonic() - began)
-        return problems + complaints(ground, campaign.tally, violations)
-    finally:
-        population.extinguish()
-        stand_in.kill()
-        board.close()
-
-
-def _show(ground: Ground, tally: Tally, seconds: float) -> None:
-    arrivals = ground.stand_in.arrivals
-    smallest = min(gaps(arrivals), default=float("nan"))
-    lines = {
-        "kills": f"{tally.kills} (one may hit several phases at once)",
-        **{f"  {phase}": str(count) for phase, count in tally.phases.most_common()},
-        "between them": ", ".join(f"{count} x {event}" for event, count in sorted(tally.events.items())),
-        "requests": f"{len(arrivals)} arrived",
-        "smallest gap": f"{smallest:.4f} s, allowed {INTERVAL:.4f} s",
-        "pauses": f"{len(tally.pauses)}",
-        "reports": f"{len(ground.stand_in.messages)}; by the outbox: "
-        + ", ".join(f"{count} {status}" for status, count in ground.ask(_STATUSES)),
-        "seconds": f"{seconds:.1f}",
-    }
-    for name, value in lines.items():
-        print(f"{name:<16}{value}")
-
-
-_STATUSES = "SELECT status, count(*) FROM message GROUP BY status ORDER BY status"
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -36,6 +36,16 @@ class Work(IntEnum):
     WRITE_AHEAD = 2
     APPLY = 3
     REPORT = 4
+    """An attempt to deliver, from its beginning to its end; what follows are its steps."""
+    RUN_END = 5
+    """The transaction that ends a run and puts its report into the outbox."""
+    NOTE = 6
+    """A message is noted as being sent."""
+    UNSENT = 7
+    SENT = 8
+    TOLD = 9
+    """Discord answered, or broke off, and what that means is not all stored yet."""
+    SETTLE = 10
 
 
 class Stage(IntEnum):
@@ -60,6 +70,12 @@ class Phase(StrEnum):
     WRITE_AHEAD = "write ahead"
     APPLY = "apply"
     REPORT = "report"
+    RUN_END = "run end"
+    NOTE = "delivery: noted"
+    UNSENT = "delivery: unsent"
+    SENT = "delivery: sent"
+    TOLD = "delivery: answered"
+    SETTLE = "delivery: settled"
     STARTING = "starting"
     STANDING_BY = "standing by"
     BETWEEN = "between"
@@ -76,6 +92,12 @@ _OF_WORK = {
     Work.WRITE_AHEAD: Phase.WRITE_AHEAD,
     Work.APPLY: Phase.APPLY,
     Work.REPORT: Phase.REPORT,
+    Work.RUN_END: Phase.RUN_END,
+    Work.NOTE: Phase.NOTE,
+    Work.UNSENT: Phase.UNSENT,
+    Work.SENT: Phase.SENT,
+    Work.TOLD: Phase.TOLD,
+    Work.SETTLE: Phase.SETTLE,
 }
 _OF_STAGE = {
     Stage.UNBORN: Phase.STARTING,

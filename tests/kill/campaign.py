@@ -6,12 +6,12 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from tests.kill.board import Board, Phase, Stage
 from tests.kill.ground import Ground
+from tests.kill.moods import deal
 from tests.kill.pauses import LONGER_THAN_ANY_PAUSE, Pause, Trouble
 from tests.kill.population import Death, FailedError, Life, Population
 
@@ -36,7 +36,6 @@ _AIMS: tuple[Phase | None, ...] = (
 )
 _DELAYS = {Phase.CONNECT: 0.012, Phase.IN_FLIGHT: 0.05, Phase.GRANT: 0.002, Phase.REPORT: 0.02}
 """How long after the phase began a kill may come, in seconds; half a thousandth for the others."""
-_Item = TypeVar("_Item")
 
 
 @dataclass(slots=True)
@@ -67,8 +66,8 @@ class Campaign:
         self.population = population
         self.dice = dice
         self.tally = Tally()
-        self._aims = _deal(_AIMS, dice)
-        self._events = _deal(
+        self._aims = deal(_AIMS, dice)
+        self._events = deal(
             (
                 self._sync,
                 self._sync,
@@ -275,9 +274,3 @@ class Campaign:
             if time.monotonic() > end:
                 raise FailedError(f"waited {seconds:.0f} s in vain for {what}")
             time.sleep(0.05)
-
-
-def _deal(cards: tuple[_Item, ...], dice: random.Random) -> Iterator[_Item]:
-    """All cards in some order, again and again."""
-    while True:
-        yield from dice.sample(cards, len(cards))

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ParamSpec, TypeVar
 
 import aiohttp
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -28,14 +27,13 @@ from inara_daemon.clock import Clock
 from inara_daemon.inara.budget import Budget, Grant
 from inara_daemon.inara.client import open_session
 from inara_daemon.inara.desk import Desk
-from inara_daemon.notify.discord import DiscordSender, SendResult
-from inara_daemon.report import Report
 from inara_daemon.service import daemon, engine
 from inara_daemon.service.engine import Engine
 from inara_daemon.service.roster_sync import RosterSync
-from inara_daemon.settings import Secret
 from inara_daemon.store.state.lock import FileLock
+from tests.kill import delivery_life
 from tests.kill.board import Board, Exchange, Stage, Work
+from tests.kill.patch import Marks, replace
 
 UNCLEAN_EXIT = 99
 _STANDBY_SECONDS = 0.02
@@ -43,9 +41,6 @@ _NICENESS = 5
 """Less than the sandbox, which must see requests when they arrive, not when there is time."""
 _SLOW_START_SECONDS = 0.006
 _SLOW_CONNECT_SECONDS = 0.03
-_SLOW_REPORT_SECONDS = 0.02
-_Arguments = ParamSpec("_Arguments")
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +53,8 @@ class Birth:
     board: Path
     log: Path
     seed: int
+    hurried: bool
+    """Whether what Discord has to wait for is shortened: see `delivery_life`."""
 
 
 def live(birth: Birth) -> None:
@@ -76,8 +73,12 @@ def live(birth: Birth) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # its first deed, and the killer may be quick
     board.set_stage(birth.slot, Stage.STARTING)
     _step_clocks(board)
-    _mark(board, birth.slot)
-    _slow_down(board, birth.slot, random.Random(birth.seed))
+    marks = Marks(board, birth.slot, random.Random(birth.seed))
+    _mark(marks)
+    _slow_down(marks)
+    delivery_life.mark(marks, slowest_turn=delivery_life.SLOWEST_TURN_SECONDS if birth.hurried else 0.0)
+    if birth.hurried:
+        delivery_life.hurry()
     runpy.run_module("inara_daemon", run_name="__main__")
 
 
@@ -93,30 +94,16 @@ def _step_clocks(board: Board) -> None:
         boottime=board.boottime,
         boot_id=board.boot_id,
     )
-    _replace(place, "system_clock", lambda: clock)
-    _replace(daemon, "STANDBY_SECONDS", _STANDBY_SECONDS)
+    replace(place, "system_clock", lambda: clock)
+    replace(daemon, "STANDBY_SECONDS", _STANDBY_SECONDS)
 
 
-def _mark(board: Board, slot: int) -> None:
+def _mark(marks: Marks) -> None:
     """Let the board know what is under way."""
-
-    def amid(
-        work: Work, call: Callable[_Arguments, Awaitable[_Result]], *, only: Callable[..., bool] = lambda *_: True
-    ) -> Callable[_Arguments, Awaitable[_Result]]:
-        async def marked(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Result:
-            if not only(*arguments):
-                return await call(*arguments, **named)
-            board.begin(slot, work)
-            try:
-                return await call(*arguments, **named)
-            finally:
-                board.end(slot, work)
-
-        return marked
-
-    _replace(AsyncConnection, "commit", amid(Work.COMMIT, AsyncConnection.commit, only=_is_state))
-    _replace(RosterSync, "save", amid(Work.WRITE_AHEAD, RosterSync.save))
-    _replace(RosterSync, "apply_pending", amid(Work.APPLY, RosterSync.apply_pending))
+    board, slot = marks.board, marks.slot
+    replace(AsyncConnection, "commit", marks.amid(Work.COMMIT, AsyncConnection.commit, only=_is_state))
+    replace(RosterSync, "save", marks.amid(Work.WRITE_AHEAD, RosterSync.save))
+    replace(RosterSync, "apply_pending", marks.amid(Work.APPLY, RosterSync.apply_pending))
 
     grant, serve, start, acquire = Budget.grant, Desk._serve_one, Engine.start, FileLock.acquire
 
@@ -142,26 +129,23 @@ def _mark(board: Board, slot: int) -> None:
             board.set_stage(slot, Stage.STANDING_BY)
         return taken
 
-    _replace(Budget, "grant", marked_grant)
-    _replace(Desk, "_serve_one", marked_serve)
-    _replace(Engine, "start", marked_start)
-    _replace(FileLock, "acquire", marked_acquire)
+    replace(Budget, "grant", marked_grant)
+    replace(Desk, "_serve_one", marked_serve)
+    replace(Engine, "start", marked_start)
+    replace(FileLock, "acquire", marked_acquire)
 
 
 def _is_state(connection: AsyncConnection) -> bool:
     return str(connection.engine.url.database).endswith("state.db")
 
 
-def _slow_down(board: Board, slot: int, dice: random.Random) -> None:
+def _slow_down(marks: Marks) -> None:
     """Let a request take its time before it connects and while it does, and mark its steps."""
-
-    def dawdle(slowest: float) -> Awaitable[None]:
-        return asyncio.sleep(max(dice.uniform(-slowest, slowest), 0.0))  # half the time not at all
 
     def entering(exchange: Exchange, slowest: float = 0.0) -> Callable[..., Awaitable[None]]:
         async def enter(_session: aiohttp.ClientSession, _context: SimpleNamespace, _parameters: object) -> None:
-            board.set_exchange(slot, exchange)
-            await dawdle(slowest)
+            marks.board.set_exchange(marks.slot, exchange)
+            await marks.dawdle(slowest)
 
         return enter
 
@@ -178,23 +162,4 @@ def _slow_down(board: Board, slot: int, dice: random.Random) -> None:
         session.trace_configs.append(trace)
         return session
 
-    send = DiscordSender.send
-
-    async def send_slowly(sender: DiscordSender, url: Secret, report: Report, *, plain: bool = False) -> SendResult:
-        board.begin(slot, Work.REPORT)
-        try:
-            await dawdle(_SLOW_REPORT_SECONDS)
-            result = await send(sender, url, report, plain=plain)
-            await dawdle(_SLOW_REPORT_SECONDS)
-            return result
-        finally:
-            board.end(slot, Work.REPORT)
-
-    _replace(engine, "open_session", open_traced_session)
-    _replace(DiscordSender, "send", send_slowly)
-
-
-def _replace(owner: object, name: str, value: Any) -> None:
-    """Set what is there: a name that the product has no more must not pass unseen."""
-    assert hasattr(owner, name), f"{owner} has no {name}"
-    setattr(owner, name, value)
+    replace(engine, "open_session", open_traced_session)

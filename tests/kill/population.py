@@ -7,12 +7,15 @@ import os
 import random
 import signal
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
+from typing import Protocol
 
 from tests.kill.board import SLOTS, Board, Exchange, Phase, Stage
-from tests.kill.ground import INTERVAL, Ground
+from tests.kill.ground import INTERVAL
 from tests.kill.life import Birth, live
 
 DEATH_SECONDS = 10.0
@@ -29,6 +32,20 @@ _PRELOADED = (
 
 class FailedError(Exception):
     """What must not happen did."""
+
+
+class Home(Protocol):
+    """What every life is born into; `hurried`: see `Birth`."""
+
+    hurried: bool
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The environment of each process."""
+
+    @property
+    def log(self) -> Path:
+        """Where all of them write."""
 
 
 @dataclass(eq=False, slots=True)
@@ -63,7 +80,7 @@ class Death:
 class Population:
     """Everybody alive; whoever dies unbidden is a failure."""
 
-    ground: Ground
+    ground: Home
     board: Board
     dice: random.Random
     living: list[Life] = field(default_factory=list)
@@ -78,7 +95,15 @@ class Population:
         slot = self.born % SLOTS
         self.born += 1
         self.board.clear(slot)
-        birth = Birth(slot, verb, self.ground.environ, self.board.path, self.ground.log, self.dice.getrandbits(32))
+        birth = Birth(
+            slot,
+            verb,
+            self.ground.environ,
+            self.board.path,
+            self.ground.log,
+            self.dice.getrandbits(32),
+            self.ground.hurried,
+        )
         process = self._context.Process(target=live, args=(birth,), daemon=True)
         process.start()
         life = Life(process, slot, verb)

@@ -6,13 +6,37 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+from inara_daemon.sandbox.discord import Attempt
 from inara_daemon.sandbox.world import World, make_world
 
 _STOP_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How the sandbox is set: the options of its command line, with their names."""
+
+    rate: float
+    ban: float
+    latency: float
+    commanders: int
+    seed: int
+    squadrons: int = 3
+    discord_latency: float = 0.0
+    invalid_requests: int = 10_000
+    spares: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Violations:
+    """Breaches of Inara's rules and of Discord's."""
+
+    inara: list[str]
+    discord: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +53,17 @@ class Journal:
     """A file of JSON lines that another process appends to."""
 
     path: Path
-    _file: TextIO | None = None
-    _rest: str = ""
+    _read: int = 0
 
     def news(self) -> list[dict[str, Any]]:
         """What was appended since the last call."""
-        if self._file is None:
-            if not self.path.exists():
-                return []
-            self._file = self.path.open(encoding="utf-8")
-        *lines, self._rest = (self._rest + self._file.read()).split("\n")
-        return [json.loads(line) for line in lines]
+        if not self.path.exists():
+            return []
+        with self.path.open("rb") as file:
+            file.seek(self._read)
+            whole, newline, _ = file.read().rpartition(b"\n")
+        self._read += len(whole) + len(newline)
+        return [json.loads(line) for line in whole.splitlines()]
 
 
 @dataclass(slots=True)
@@ -50,26 +74,20 @@ class StandIn:
     inara_url: str
     discord_url: str
     webhooks: dict[str, str]
+    spares: dict[str, dict[str, str]]
+    """By squadron the further webhooks of its channel, each by its name."""
     world: World
     arrivals: list[Seen] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
     messages: list[dict[str, Any]] = field(default_factory=list)
-    _arrivals: Journal = field(default_factory=lambda: Journal(Path()))
-    _messages: Journal = field(default_factory=lambda: Journal(Path()))
+    _journals: dict[str, Journal] = field(default_factory=dict)
 
     @classmethod
-    def start(cls, folder: Path, *, rate: float, ban: float, latency: float, commanders: int, seed: int) -> StandIn:
-        """Start it; its limit is `rate` requests a minute, and `ban` how many seconds it is offended."""
-        arrivals, messages = folder / "arrivals.jsonl", folder / "messages.jsonl"
-        options = {
-            "--rate": rate,
-            "--ban": ban,
-            "--latency": latency,
-            "--commanders": commanders,
-            "--seed": seed,
-            "--arrivals": arrivals,
-            "--messages": messages,
-        }
-        words = [str(word) for option in options.items() for word in option]
+    def start(cls, folder: Path, terms: Terms) -> StandIn:
+        """Start it, with its journals in the folder."""
+        journals = {name: folder / f"{name}.jsonl" for name in ("arrivals", "attempts", "messages")}
+        options = {name: str(value) for name, value in (asdict(terms) | journals).items()}
+        words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
         process = subprocess.Popen(
             [sys.executable, "-m", "inara_daemon.sandbox", "--orders", *words],
             stdin=subprocess.PIPE,
@@ -84,9 +102,9 @@ class StandIn:
             told["inara"].replace("127.0.0.1", "localhost"),  # a name to look up, so that a connect has its length
             told["discord"],
             told["webhooks"],
-            make_world(commanders, seed),
-            _arrivals=Journal(arrivals),
-            _messages=Journal(messages),
+            told["spares"],
+            make_world(terms.commanders, terms.seed, squadrons=terms.squadrons),
+            _journals={name: Journal(path) for name, path in journals.items()},
         )
 
     def order(self, word: str) -> None:
@@ -97,16 +115,17 @@ class StandIn:
 
     def look(self) -> None:
         """Read on in the journals."""
-        self.arrivals += [Seen(line["at"], line["key"], line["answer"]) for line in self._arrivals.news()]
-        self.messages += self._messages.news()
+        told = {name: journal.news() for name, journal in self._journals.items()}
+        self.arrivals += [Seen(line["at"], line["key"], line["answer"]) for line in told["arrivals"]]
+        self.attempts += [Attempt(**line) for line in told["attempts"]]
+        self.messages += told["messages"]
 
-    def stop(self) -> list[str]:
-        """Stop it; what it saw of breaches, of Inara's rules and of Discord's."""
+    def stop(self) -> Violations:
+        """Stop it; what it saw of breaches."""
         self.process.terminate()
         output, _ = self.process.communicate(timeout=_STOP_SECONDS)
         self.look()
-        violations = json.loads(output.splitlines()[-1])["violations"]
-        return [*violations["inara"], *violations["discord"]]
+        return Violations(**json.loads(output.splitlines()[-1])["violations"])
 
     def kill(self) -> None:
         """Be gone, whatever happened."""

@@ -215,11 +215,11 @@ def test_how_it_went_at_a_glance(
 @pytest.mark.parametrize(
     ("reason", "footer"),
     [
-        ("first", "First run, run 7"),
-        ("cron", "Scheduled run 7"),
-        ("catch-up", "Run 7 makes up for a missed one"),
-        ("request", "Run 7 was asked for"),
-        ("reload", "Run 7 after a change of the configuration"),
+        ("first", "Run 7, the first"),
+        ("cron", "Run 7, scheduled"),
+        ("catch-up", "Run 7, for one that was missed"),
+        ("request", "Run 7, asked for"),
+        ("reload", "Run 7, after a change of the configuration"),
         ("whim", "run 7"),
     ],
 )

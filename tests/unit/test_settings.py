@@ -23,6 +23,7 @@ from inara_daemon.settings import (
 
 NAMED = {"INARA_DAEMON_APP_NAME": "Fleet Roster"}
 CANARY = "canary-5d02"
+WEBHOOK = "https://discord.com/api/webhooks/123/canary-token"
 
 
 def no_file(path: Path) -> bytes:
@@ -56,6 +57,7 @@ def test_every_setting_has_its_documented_default() -> None:
     assert settings.http == HostPort("127.0.0.1", 8790)
     assert settings.http_token is None
     assert settings.webhook_hosts == ()
+    assert settings.operator_webhook is None
     assert settings.log_level is LogLevel.INFO
     assert settings.log_format is LogFormat.AUTO
     assert settings.warnings == ()
@@ -92,6 +94,7 @@ def test_every_setting_has_its_documented_default() -> None:
             "webhook_hosts",
             (HostPort("127.0.0.1", 9000), HostPort("hooks.example.org"), HostPort("::1", 1)),
         ),
+        ("INARA_DAEMON_OPERATOR_WEBHOOK", WEBHOOK, "operator_webhook", Secret(WEBHOOK)),
         ("INARA_DAEMON_LOG_LEVEL", "DEBUG", "log_level", LogLevel.DEBUG),
         ("INARA_DAEMON_LOG_FORMAT", "json", "log_format", LogFormat.JSON),
     ],
@@ -141,6 +144,9 @@ def test_a_setting_is_read_from_its_variable(variable: str, value: str, field: s
         ("INARA_DAEMON_HTTP", "::1:8790", "must be host:port"),
         ("INARA_DAEMON_HTTP", "[::x]:8790", "has no valid IPv6 address"),
         ("INARA_DAEMON_WEBHOOK_HOSTS", "a.example, http://b.example", "entry 2 must be host:port"),
+        ("INARA_DAEMON_OPERATOR_WEBHOOK", WEBHOOK.replace("discord.com", "a.example"), "its host is not discord.com"),
+        ("INARA_DAEMON_OPERATOR_WEBHOOK", "https://discord.com/channels/1", "is no webhook's address"),
+        ("INARA_DAEMON_OPERATOR_WEBHOOK", f"{WEBHOOK} x", "contains a blank"),
         ("INARA_DAEMON_LOG_LEVEL", "loud", "must be one of debug, info, warning, error, critical"),
         ("INARA_DAEMON_LOG_FORMAT", "xml", "must be one of auto, json, console"),
     ],
@@ -248,6 +254,14 @@ def test_an_unusable_inara_url_is_one_problem_and_not_three() -> None:
 # --- Unknown variables --------------------------------------------------------------------------------------------
 
 
+def test_the_operators_webhook_may_be_on_a_host_that_the_tenants_may_use() -> None:
+    url = "http://127.0.0.1:9000/api/webhooks/1/t"
+    hosts = {"INARA_DAEMON_WEBHOOK_HOSTS": "127.0.0.1:9000"}
+    assert load(hosts | {"INARA_DAEMON_OPERATOR_WEBHOOK": url}).operator_webhook == Secret(url)
+    unusable = {"INARA_DAEMON_WEBHOOK_HOSTS": "http://x", "INARA_DAEMON_OPERATOR_WEBHOOK": url}
+    assert [problem.where for problem in problems(unusable)] == ["INARA_DAEMON_WEBHOOK_HOSTS"]
+
+
 def test_an_unknown_variable_is_a_warning_with_the_right_spelling() -> None:
     assert load({"INARA_DAEMON_BATCHSIZE": "7"}).warnings == (
         "INARA_DAEMON_BATCHSIZE: is no known setting and has no effect; did you mean 'INARA_DAEMON_BATCH_SIZE'?",
@@ -298,9 +312,10 @@ def test_every_secret_of_the_settings_is_known_for_redaction() -> None:
             "INARA_API_KEY": "key",
             "INARA_DAEMON_HTTP_TOKEN": "token",
             "INARA_DAEMON_STATE_URL": "postgresql://u:p%40ss@h/d",
+            "INARA_DAEMON_OPERATOR_WEBHOOK": WEBHOOK,
         }
     )
-    assert settings.secret_texts() >= {"key", "token", "p%40ss", "p@ss"}
+    assert settings.secret_texts() >= {"key", "token", "p%40ss", "p@ss", WEBHOOK, "canary-token"}
     assert load({}).secret_texts() == frozenset()
 
 

@@ -21,7 +21,7 @@ from inara_daemon.store.errors import DatabaseError, DatabaseFailure, StateError
 from inara_daemon.store.state import tables
 from inara_daemon.store.transactions import read_transaction, write_transaction
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 """The newest migration in `store/migrations/versions`."""
 
 _MIGRATION_LOCK = 0x696E617261

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from inara_daemon.clock import Moment
@@ -190,13 +190,15 @@ class OutboxTable:
         plain: bool,
         error: str | None,
         failed: Sequence[int],
+        missed: int,
         expired: Sequence[int],
         holds: Mapping[str, tuple[Moment, float]],
         now: datetime,
     ) -> None:
         """The message certainly did not arrive: it waits again, and whoever `holds` name waits with it.
 
-        The attempt counts for every message of `failed`; those of `expired` have reached their end.
+        The attempt counts for every message of `failed`, as one more than at least `missed`; those of `expired` have
+        reached their end.
         """
         waiting = message.c.status == MessageStatus.WAITING.value
         async with self._state.write() as connection:
@@ -208,8 +210,9 @@ class OutboxTable:
             if back.rowcount == 0:
                 return  # all of it was noted before, and only the answer got lost
             for part in _parts(failed):
+                before = case((message.c.attempts < missed, missed), else_=message.c.attempts)
                 counted = update(message).where(message.c.id.in_(part), waiting)
-                await connection.execute(counted.values(attempts=message.c.attempts + 1, error=error))
+                await connection.execute(counted.values(attempts=before + 1, error=error))
             for part in _parts(expired):
                 over = and_(message.c.id.in_(part), waiting)
                 await _end(connection, over, MessageStatus.EXPIRED.value, error, now)

@@ -10,11 +10,13 @@ from datetime import UTC, datetime
 
 import pytest
 from multidict import CIMultiDict
+from structlog.testing import capture_logs
 
 from inara_daemon import report
+from inara_daemon.notify import invalid_requests
 from inara_daemon.notify.channel import Delivery, Scope, SendResult
 from inara_daemon.notify.discord import DiscordChannel
-from inara_daemon.notify.discord_answer import classify
+from inara_daemon.notify.discord_answer import classify, is_invalid
 from inara_daemon.sandbox import faults
 from inara_daemon.sandbox.discord import SandboxDiscord
 from inara_daemon.sandbox.faults import DiscordFault
@@ -70,6 +72,52 @@ def test_delivery_an_answer_means_what_discords_documentation_says(
     assert (found.error is None) is (delivery is Delivery.SENT)
     assert (found.error or f"HTTP {status}").startswith(f"HTTP {status}")
     assert "canary" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("status", "scope", "counts"),
+    [
+        (401, None, True),
+        (403, None, True),
+        (429, "user", True),
+        (429, "global", True),
+        (429, None, True),
+        (429, "shared", False),
+        (404, None, False),
+        (400, None, False),
+        (500, None, False),
+        (200, None, False),
+    ],
+)
+def test_delivery_what_discord_counts_as_invalid(status: int, scope: str | None, *, counts: bool) -> None:
+    assert is_invalid(status, {} if scope is None else {"X-RateLimit-Scope": scope}) is counts
+
+
+@pytest.mark.virtual_time
+async def test_delivery_after_too_many_invalid_requests_nothing_leaves_until_the_window_has_emptied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(invalid_requests, "MOST_INVALID", 4)
+    refused = says(http(b"{}", "403 Forbidden", VIA))
+    with capture_logs() as lines:
+        async with server(refused) as at, channel() as opened:
+            for _ in range(5):
+                await opened.send(Secret(webhook(at.port)), REPORT)
+            result = await opened.send(Secret(webhook(at.port)), REPORT)
+            assert (result.delivery, result.scope) == (Delivery.RATE_LIMITED, Scope.SERVICE)
+            assert result.retry_after == pytest.approx(600.0, abs=1.0)
+            assert len(at.heads) == 4
+            await asyncio.sleep(result.retry_after or 0.0)
+            assert (await opened.send(Secret(webhook(at.port)), REPORT)).delivery is Delivery.RETRY
+    assert [line["event"] for line in lines] == ["discord_rests"]
+
+
+async def test_a_channel_can_be_closed_twice_and_opens_again_when_it_must() -> None:
+    async with server(says(http(b"{}"))) as at, channel() as opened:
+        for _ in range(2):
+            assert (await opened.send(Secret(webhook(at.port)), REPORT)).delivery is Delivery.SENT
+            await opened.close()
+            await opened.close()
 
 
 @pytest.mark.parametrize("body", [b"null", b"[]", b"[" * 200_000, b"\xff\xfe", b'{"code": "10015"}', b'{"id": 5}'])

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from inara_daemon.secret import Secret
-from inara_daemon.store.engines import resolve_url
-from inara_daemon.store.state.database import StateDatabase
 from inara_daemon.store.state.outbox import OutboxTable
-from tests.integration.notify.test_outbox import AWAY, GONE, HOUR, MINUTE, NOW, Call, Post, Takes
+from tests.integration.notify.post import AWAY, GONE, HOUR, MINUTE, NOW, Call, Post, Takes
 
 pytestmark = pytest.mark.virtual_time
-
-
-@pytest.fixture
-async def post(tmp_path: Path) -> AsyncIterator[Post]:
-    state = StateDatabase(resolve_url(Secret(f"sqlite:///{tmp_path}/state.db"), tmp_path))
-    await state.open()
-    yield Post(state)
-    await state.close()
 
 
 async def test_delivery_a_webhook_that_is_gone_is_never_used_again_until_it_is_replaced(post: Post) -> None:
@@ -51,6 +41,31 @@ async def test_delivery_a_webhook_that_is_gone_is_never_used_again_until_it_is_r
     assert (await post.ends())["b2"] == "dead"
 
 
+async def test_logs_a_webhook_that_is_gone_is_an_error_once_and_what_comes_later_is_none(post: Post) -> None:
+    post.answers("hook-a", GONE)
+    await post.put("a1", "a2")
+    with capture_logs() as lines:
+        for _ in range(2):
+            async with post.running() as running:
+                await asyncio.sleep(MINUTE)
+                await post.put("a3")
+                running.wake()
+                await asyncio.sleep(MINUTE)
+    assert set((await post.ends()).values()) == {"dead"}
+    assert [line["event"] for line in lines if line["log_level"] != "info"] == ["webhook_dead"]
+    assert [line["message"] for line in lines if line["event"] == "message_lost"] == [1, 2, 3, 4]
+
+
+async def test_delivery_a_webhook_and_its_last_message_die_together_or_not_at_all(post: Post) -> None:
+    abort = "BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END"
+    await post.do(f"CREATE TRIGGER refuse BEFORE INSERT ON dead_webhook {abort}")
+    post.answers("hook-a", GONE)
+    await post.put("a1")
+    async with post.killed():
+        await asyncio.sleep(MINUTE)
+    assert await post.ends() == {"a1": "sending"}
+
+
 async def test_secrets_the_state_knows_no_webhooks_url(post: Post, tmp_path: Path) -> None:
     post.webhooks["a"] = "https://discord.com/api/webhooks/1/canary-token"
     post.answers(post.webhooks["a"], GONE)
@@ -73,7 +88,7 @@ async def test_reload_what_waits_for_a_replaced_webhook_moves_to_the_new_one_at_
         assert post.calls("hook-new") == [(20.0, "a1"), (20.0, "a2")]
         await asyncio.sleep(2 * MINUTE)
     # What another tenant has in the old lane stays there, and the lane's wait is over when it was.
-    assert post.calls("hook-a") == [(0.0, "a1"), (2.0, "a1"), (12.0, "a1"), (42.0, "b1"), (44.0, "b1")]
+    assert post.calls("hook-a") == [(0.0, "a1"), (2.0, "a1"), (12.0, "a1"), (42.0, "b1"), (102.0, "b1")]
     assert await post.ends() == dict.fromkeys(("a1", "b1", "a2"), "sent")
 
 
@@ -91,6 +106,30 @@ async def test_reload_what_is_being_sent_ends_where_it_began_and_its_lane_goes_o
     assert post.calls("hook-a") == [(0.0, "a1")]
     assert [title for _, title in post.calls("hook-new")] == ["a2", "a3"]
     assert await post.ends() == dict.fromkeys(("a1", "a2", "a3"), "sent")
+
+
+async def test_reload_what_was_being_sent_and_must_wait_moves_to_the_new_webhook_at_once(post: Post) -> None:
+    post.answers("hook-a", Takes(15.0, replace(AWAY, retry_after=HOUR)))
+    await post.put("a1", "a2")
+    async with post.running() as running:
+        await asyncio.sleep(5.0)
+        post.webhooks["a"] = "hook-new"
+        running.reload()
+        await asyncio.sleep(MINUTE)
+    assert post.calls("hook-new") == [(5.0, "a2"), (15.0, "a1")]
+
+
+async def test_reload_the_failures_of_a_replaced_webhook_do_not_slow_the_new_one(post: Post) -> None:
+    post.answers("hook-a", *[AWAY] * 20)
+    post.answers("hook-new", AWAY)
+    await post.put("a1")
+    async with post.running() as running:
+        await asyncio.sleep(2 * HOUR)
+        post.webhooks["a"] = "hook-new"
+        running.reload()
+        await asyncio.sleep(MINUTE)
+    (failed, _), (again, _) = post.calls("hook-new")
+    assert again - failed == 2.0
 
 
 async def test_reload_that_changes_nothing_sends_nothing_twice_and_nothing_early(post: Post) -> None:
@@ -115,7 +154,7 @@ async def test_reload_messages_of_a_removed_tenant_expire_even_those_that_wait(p
         running.reload()
         await asyncio.sleep(2 * MINUTE)
     assert await post.ends() == dict.fromkeys(("a1", "a2", "b1", "x1"), "expired") | {"c1": "sent"}
-    assert (await post.errors())["a1"] == "the tenant has no webhook any more"
+    assert (await post.errors())["a1"] == "there is no webhook for it any more"
     assert len(post.calls("hook-b")) == 1
 
 
@@ -148,6 +187,21 @@ async def test_delivery_what_was_sent_is_noted_as_soon_as_the_state_can_and_not_
         assert await post.ends() == {"a1": "sending", "a2": "waiting"}
         await post.do(ALLOW)
         await asyncio.sleep(10.0)
+        assert await post.ends() == {"a1": "sent", "a2": "sent"}
+    assert [call.title for call in post.sender.calls] == ["a1", "a2"]
+
+
+async def test_reload_while_the_state_can_not_note_what_was_sent_strands_nobody(post: Post) -> None:
+    await post.do(refuse("sent"))
+    await post.put("a1")
+    async with post.running() as running:
+        await asyncio.sleep(MINUTE)
+        running.reload()
+        await post.put("a2")
+        running.wake()
+        await asyncio.sleep(MINUTE)
+        await post.do(ALLOW)
+        await asyncio.sleep(MINUTE)
         assert await post.ends() == {"a1": "sent", "a2": "sent"}
     assert [call.title for call in post.sender.calls] == ["a1", "a2"]
 
@@ -230,6 +284,6 @@ async def test_what_another_process_settled_meanwhile_is_not_sent(post: Post) ->
     await post.put("a1", "a2")
     async with post.running():
         await asyncio.sleep(1.0)
-        await OutboxTable(post.state).settle(1, status="expired", error=None, now=NOW)
+        await OutboxTable(post.state).give_up([1], status="expired", error=None, now=NOW)
         await asyncio.sleep(MINUTE)
     assert post.sender.calls == [Call(0.0, "hook-a", "a1"), Call(2.0, "hook-a", "a2")]

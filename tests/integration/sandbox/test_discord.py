@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 
 from inara_daemon.sandbox import faults
-from inara_daemon.sandbox.discord import SandboxDiscord
+from inara_daemon.sandbox.discord import Attempt, SandboxDiscord
+from inara_daemon.sandbox.discord_rules import Patience
 from inara_daemon.sandbox.faults import DiscordFault, Scope
 
 HEADERS = {"User-Agent": "DiscordBot (https://example.invalid, 1.0)", "Content-Type": "application/json"}
@@ -395,3 +396,96 @@ async def test_it_can_be_started_again_at_its_port_and_keeps_webhooks_and_messag
     client.time.now += 2.0
     await client.post()
     assert [message.id for message in client.discord.messages] == ["1300000000000000000", "1300000000000000001"]
+
+
+async def test_an_answer_may_break_off_when_the_message_is_stored(client: Client) -> None:
+    client.discord.inject(faults.DISCORD_HALF)
+    async with client.session.post(
+        f"{client.url}?wait=true", json=NOBODY | {"content": "x"}, headers=HEADERS
+    ) as answer:
+        assert answer.status == 200
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer.read()
+    assert len(client.discord.messages) == 1
+    assert client.discord.attempts == [Attempt(1000.0, "roster", "half", stored=True)]
+
+
+async def test_a_faulty_message_is_not_stored_though_its_answer_may_break_off(client: Client) -> None:
+    client.discord.inject(faults.DISCORD_HALF)
+    await client.post(NOBODY | {"content": "x" * 2001})
+    assert client.discord.messages == []
+
+
+@pytest.fixture
+async def strict() -> AsyncIterator[Client]:
+    """Forgives three invalid requests in ten minutes, and bans for an hour."""
+    time = Time()
+    discord = SandboxDiscord(clock=time, patience=Patience(3))
+    await discord.start()
+    async with aiohttp.ClientSession(timeout=DEADLINE) as session:
+        yield Client(discord, session, time)
+    await discord.stop()
+
+
+async def test_too_many_invalid_requests_ban_the_address(strict: Client) -> None:
+    for fault in (faults.INVALID_WEBHOOK_TOKEN, faults.MISSING_ACCESS, faults.discord_http_error(401)):
+        strict.discord.inject(fault)
+        await strict.post()
+    assert (await strict.post()).status == 200
+    assert strict.discord.violations == []
+    strict.discord.inject(faults.discord_wait(Scope.USER, 0.5))
+    assert "Via" in (await strict.post()).headers
+    assert [text.partition(": ")[2] for text in strict.discord.violations] == [
+        "banned: more than 3 invalid requests in 10 min"
+    ]
+    for url in (strict.url, strict.discord.webhook("other"), strict.url.replace("/webhooks/1", "/webhooks/2")):
+        banned = await strict.post(url=url)
+        assert (banned.status, banned.headers["Retry-After"]) == (429, "3600")
+        assert "Via" not in banned.headers
+    strict.time.now += 3600.0
+    assert (await strict.post()).status == 200
+
+
+async def test_invalid_requests_are_forgiven_after_ten_minutes_and_a_shared_wait_is_none(strict: Client) -> None:
+    for _ in range(3):
+        strict.discord.inject(faults.discord_http_error(403), faults.discord_wait(Scope.SHARED, 1.0))
+        await strict.post()
+        await strict.post()
+        strict.time.now += 1.0
+    strict.time.now += 600.0
+    strict.discord.inject(faults.discord_http_error(403))
+    assert [(await strict.post()).status for _ in range(2)] == [403, 200]
+    assert strict.discord.violations == []
+
+
+async def test_each_attempt_is_told_with_discords_code_and_whether_it_was_stored(client: Client) -> None:
+    told: list[Attempt] = []
+    client.discord.on_attempt = told.append
+    client.discord.inject(faults.discord_http_error(504, stored=True), faults.INVALID_FORM)
+    for _ in range(3):
+        await client.post()
+    assert [(attempt.answer, attempt.code, attempt.stored) for attempt in told] == [
+        ("504", None, True),
+        ("400", 50035, False),
+        ("200", None, True),
+    ]
+    assert client.discord.attempts == told
+
+
+async def test_who_leaves_while_discord_takes_its_time_has_stored_nothing(client: Client) -> None:
+    client.discord.latency = lambda: 60.0
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await client.post()
+    client.discord.latency = lambda: 0.01
+    assert (await client.post()).status == 200
+    assert len(client.discord.messages) == 1
+
+
+async def test_it_refuses_connections_until_it_listens_again(client: Client) -> None:
+    await client.discord.stop()
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await client.post()
+    for _ in range(2):
+        await client.discord.resume()
+    assert (await client.post()).status == 200

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,17 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, insert, inspect, select
 
-from inara_daemon.clock import Clock
+from inara_daemon.clock import Clock, Moment
 from inara_daemon.commander import Change, ChangeKind, RankKind, Standing
 from inara_daemon.inara.pauses import Pauses
 from inara_daemon.inara.suspicion import NO_SUSPICION
 from inara_daemon.secret import Secret
 from inara_daemon.store import migrations
 from inara_daemon.store.engines import open_engine, resolve_url
-from inara_daemon.store.state import changes, roster
+from inara_daemon.store.state import changes, outbox, roster
 from inara_daemon.store.state.budget import BudgetTable
 from inara_daemon.store.state.database import SCHEMA_VERSION
+from inara_daemon.store.state.outbox import OutboxTable
 from inara_daemon.store.transactions import read_transaction, write_transaction
 from tests.integration.store.test_state import _differences, open_state
 
@@ -64,6 +65,22 @@ def _pause(scope: str, reason: str, **more: Any) -> dict[str, Any]:
     } | more
 
 
+def _message(number: int, **more: Any) -> dict[str, Any]:
+    return {
+        "id": number,
+        "tenant_id": "alpha",
+        "run_id": 7,
+        "request_id": None,
+        "body": "{}",
+        "status": "waiting",
+        "attempts": 2,
+        "error": "503",
+        "created_at": NOW,
+        "settled_at": None,
+        "loss_told": False,
+    } | more
+
+
 _CONTENT: Mapping[str, Sequence[dict[str, Any]]] = {
     "budget": [{"id": 1, "boot_id": "boot-1", "base": 4_321.5, "open": False, "requests": 12_345}],
     "change": [
@@ -88,19 +105,10 @@ _CONTENT: Mapping[str, Sequence[dict[str, Any]]] = {
     ],
     "meta": [{"key": "fingerprint_key", "value": "ab" * 32}],
     "message": [
-        {
-            "id": 3,
-            "tenant_id": "alpha",
-            "run_id": 7,
-            "request_id": None,
-            "body": "{}",
-            "status": "waiting",
-            "attempts": 2,
-            "error": "503",
-            "created_at": NOW,
-            "settled_at": None,
-            "loss_told": False,
-        }
+        _message(3),
+        _message(4, status="unknown", settled_at=NOW),
+        _message(5, status="dead", settled_at=NOW, loss_told=True),
+        _message(6, status="sent", settled_at=NOW),
     ],
     "pause": [
         _pause("*", "limited", seconds=3_600.0),
@@ -189,6 +197,12 @@ async def test_everything_that_the_first_release_stored_is_kept(url: str, before
     assert after.pop("alembic_version") == [{"version_num": SCHEMA_VERSION}]
     assert before.pop("alembic_version") == [{"version_num": "0001"}]
     assert [json.loads(row.pop("suspicion")) for row in after["pause"]] == [{}, {}, {}]
+    for row in before["message"]:
+        row |= {"plain": False, "summary": "", "told_in": 0 if row.pop("loss_told") else None}
+        row["body"] = "" if row["settled_at"] else row["body"]
+    before["delivery_hold"][0]["scope"] = "discord"
+    assert {row["id"]: row for row in after.pop("message")} == {row["id"]: row for row in before.pop("message")}
+    assert [after.pop(name) for name in ("log_buffer", "told_problem")] == [[], []]
     assert after == before
 
 
@@ -225,6 +239,22 @@ async def test_a_fingerprint_of_the_first_release_means_the_same_secret(url: str
         async with open_state(url) as state:
             names.add(state.fingerprint(Secret("canary")))
     assert names == {hmac.new(bytes.fromhex("ab" * 32), b"canary", "sha256").hexdigest()[:16]}
+
+
+async def test_the_messages_of_the_first_release_go_on_and_their_losses_are_told_once(
+    url: str, before: dict[str, Any]
+) -> None:
+    assert before["message"]
+    async with open_state(url) as state:
+        table = OutboxTable(state)
+        assert await table.waiting() == [{"id": 3, "tenant_id": "alpha", "attempts": 2, "plain": False}]
+        assert await table.begin(3) == "{}"
+        assert await table.holds() == {"discord": (Moment("boot-1", 10.0), 5.0)}
+        async with state.read() as connection:
+            assert [loss.id for loss in await outbox.losses(connection, "alpha")] == [4]
+        await table.prune(NOW + timedelta(days=31), Moment("boot-1", 0.0))
+        async with state.read() as connection:
+            assert await outbox.counts(connection) == {("alpha", "sending"): 1, ("alpha", "unknown"): 1}
 
 
 async def test_the_indexes_for_what_is_looked_for_are_made(url: str, before: dict[str, Any]) -> None:
