@@ -220,7 +220,7 @@ def test_how_it_went_at_a_glance(
         ("catch-up", "Run 7, for one that was missed"),
         ("request", "Run 7, asked for"),
         ("reload", "Run 7, after a change of the configuration"),
-        ("whim", "run 7"),
+        ("whim", "Run 7, whim"),
     ],
 )
 def test_the_footer_says_why_there_was_a_run(reason: str, footer: str) -> None:

@@ -95,7 +95,7 @@ def test_a_report_is_drawn_with_everything_that_it_tells() -> None:
         "01:02:03 warning x_failed",
         "3 of 3 commanders looked up",
         "Next run 2027-01-02 01:00 UTC",
-        "Scheduled run 7",
+        "Run 7, scheduled",
     ):
         assert part in text
 
@@ -103,7 +103,7 @@ def test_a_report_is_drawn_with_everything_that_it_tells() -> None:
 def test_a_plain_message_is_drawn_as_it_is() -> None:
     text = drawn(render(build(met(Problem("bug", "boom"))), plain=True))
     assert "Grim's Squad: 1 problem" in text
-    assert "Scheduled run 7" in text
+    assert "Run 7, scheduled" in text
 
 
 def test_a_message_without_colour_or_fields_is_drawn_too() -> None:
