@@ -18,6 +18,7 @@ _AIM_SECONDS = {True: 1.0, False: 0.3}
 """How long to wait for somebody amid what is aimed at: longer if there is something to do."""
 _WORK_SECONDS = 0.5
 """Every other life may get something done before anybody aims at it."""
+_FEW_KILLS = 100
 _LAST_LIFE_SECONDS = 60.0
 _OUTAGE_SECONDS = 0.5
 _BURIAL_SECONDS = 6.0
@@ -251,23 +252,25 @@ class Deliveries:
 
     # --- The end ------------------------------------------------------------------------------------------------------
 
-    def _reboot(self) -> None:
-        """The host is reset: everybody is gone at once, and another boot has begun.
-
-        It comes but once: what Discord has to be waited for begins anew with each life of another boot.
-        """
+    def _kill_everybody(self) -> None:
         for life in tuple(self.population.living):
             if life.process.is_alive():
                 self._count(life)
         self.population.census()
+
+    def _reboot(self) -> None:
+        """Another boot has begun; but once, as each life of another boot waits for Discord anew."""
         self.board.reboot(self.dice.uniform(1.0, 1_000.0))
+        self._note("reboot")
 
     def _live_to_the_end(self) -> None:
         """Discord is itself again, but for one webhook: found dead on the first day, not used on the second.
 
         On the third it is replaced and its losses are told, with the rest; on the fourth nothing is left.
         """
-        self._reboot()
+        self._kill_everybody()
+        if self.tally.wanted >= _FEW_KILLS:
+            self._reboot()
         self.channels.stand_in.order("discord:calm")
         for squadron in sorted(set(self.channels.owns.values())):
             self.channels.replace_webhook(squadron)

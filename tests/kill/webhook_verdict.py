@@ -66,12 +66,12 @@ def _of_dead_webhooks(attempts: Sequence[Attempt], deaths: Sequence[Death]) -> I
 def _may_not_know(at: float, text: str, attempts: Sequence[Attempt], deaths: Sequence[Death]) -> bool:
     """Whether a death lies between the last time that anybody was told to wait and the one who did not."""
     everybody, scope = "everything" in text, text.partition("(")[2].rstrip(")")
-    hasty = next((attempt for attempt in attempts if abs(attempt.at - at) < _RESOLUTION), None)
+    alike = [attempt for attempt in attempts if attempt.answer == f"429 {scope}"]
+    hasty = next((attempt for attempt in alike if abs(attempt.at - at) < _RESOLUTION), None)
     told = [
         attempt.at
-        for attempt in attempts
-        if attempt.answer == f"429 {scope}"
-        and attempt.at < at - (_TOGETHER_SECONDS if everybody else _RESOLUTION)
+        for attempt in alike
+        if attempt.at < at - (_TOGETHER_SECONDS if everybody else _RESOLUTION)
         and (everybody or (hasty is not None and attempt.webhook == hasty.webhook))
     ]
     return bool(told) and _was_forgotten(told[-1], at, deaths)
