@@ -76,6 +76,17 @@ def test_an_endless_line_is_kept_up_to_a_thousand_signs() -> None:
     assert log_line("warning", "x_failed", "y" * 5_000, AT).text == "y" * 1_000
 
 
+@pytest.mark.parametrize("half", ["\ud800", "\udfff"])
+def test_a_line_holds_nothing_that_cannot_be_stored(half: str) -> None:
+    assert log_line("warning", "x_failed", f"name={half}", AT).text == "name=?"
+
+
+@pytest.mark.xfail(strict=True, reason="what a library logs is all event, and no text")
+def test_what_a_library_logs_is_kept_up_to_a_thousand_signs_that_can_be_stored() -> None:
+    event = log_line("warning", "\ud800" + "y" * 5_000, "", AT).event
+    assert event == "?" + "y" * 999
+
+
 # --- Which are alike -------------------------------------------------------------------------------------------------
 
 
@@ -111,6 +122,11 @@ def test_lines_keep_the_order_in_which_they_first_came() -> None:
     first, second = line(text="a 1"), line(text="b 1")
     joined, _ = join([first, second], [line(text="a 2", seconds=9)])
     assert [item.text for item in joined] == ["a 2", "b 1"]
+
+
+def test_lines_that_come_late_are_told_in_their_place() -> None:
+    late, early = line(text="b", seconds=9), line(text="a")
+    assert join([late], [early]) == ((early, late), 0)
 
 
 def test_only_so_many_different_lines_wait_and_the_others_are_counted() -> None:

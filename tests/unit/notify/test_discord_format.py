@@ -200,7 +200,7 @@ def test_everything_that_has_its_place_at_once_keeps_every_limit(entries: tuple[
 
 
 def test_a_long_summary_above_log_lines_alone_keeps_every_limit() -> None:
-    report = Report("G", 0, Outcome.FAILED, "t", "x" * 7_000, (), None, NOW, ("y" * 390,) * 30)
+    report = Report("G", 0, Outcome.FAILED, "t", "x" * 7_000, (), None, NOW, ("y" * 50,) * 100)
     assert_discord_takes(render(report))
 
 
@@ -238,6 +238,11 @@ def test_a_long_section_leaves_those_behind_it_their_share(before: int) -> None:
     shown = dict(fields(replace(REPORT, sections=(*(long,) * before, short))))
     assert shown["Short"] == "\n".join(f"problem {number}" for number in range(5))
     assert "more" in shown["Long"]
+
+
+def test_a_long_footer_leaves_less_room_for_the_sections() -> None:
+    sections = (Section("Names", tuple(Entry("", "x" * 60) for _ in range(100)), 10**6),) * 10
+    assert_discord_takes(render(replace(REPORT, sections=sections, footer="f" * 2_000)))
 
 
 def test_room_that_short_sections_leave_is_for_the_long_ones() -> None:
@@ -536,6 +541,14 @@ def test_every_section_has_its_place_and_the_totals_and_the_next_run_have_the_la
     assert " looked up, " in totals
     assert " to Inara in " in requests
     assert re.fullmatch(r"Next run <t:\d+:f> \(<t:\d+:R>\)", next_run)
+
+
+def test_a_line_loses_its_link_before_its_words() -> None:
+    assert value_of(Entry("Elite", "Nova", f"https://inara.cz/{'x' * 500}")) == "**Nova** Elite"
+
+
+def test_a_line_with_room_for_few_words_only_loses_them_and_keeps_the_name() -> None:
+    assert value_of(Entry("Elite", "N" * 505)) == "N" * 505
 
 
 @pytest.mark.parametrize("words", range(0, 1_200, 37))

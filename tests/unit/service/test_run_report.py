@@ -130,4 +130,4 @@ def test_a_run_tells_of_itself_unless_it_only_looks_for_new_names_or_asks_for_si
 
 @pytest.mark.parametrize("reason", [reason for reason in RunReason if reports(replace(run(), reason=reason))])
 def test_every_run_that_tells_of_itself_says_in_its_footer_why_it_was(reason: RunReason) -> None:
-    assert build(facts(reason=reason.value)).footer != "run 7"
+    assert build(facts(reason=reason.value)).footer != f"Run 7, {reason.value}"
