@@ -13,11 +13,16 @@ from inara_daemon.report import Outcome, Report
 LINES_KEPT = 100
 """Different lines that wait for one channel; more are only counted."""
 LINES_A_MESSAGE = 20
+ROOM_IN_A_MESSAGE = 3_000
+ROOM_IN_A_REPORT = 900
+"""Characters for log lines where there is nothing else to tell, and beside it."""
+LONGEST_LINE = 300
 LINES_AN_HOUR = 60
 """The most that a channel is told between runs."""
 MESSAGE_SECONDS = 300.0
 """The least time between two messages with log lines."""
 HOUR_SECONDS = 3_600.0
+_LONGEST_EVENT = 200
 _LONGEST_TEXT = 1_000
 _LONGEST_FORM = 500
 """Shorter than a text, at whose end numbers of other lengths shift what is cut off."""
@@ -25,20 +30,18 @@ _LONGEST_FORM = 500
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line, or several that differ in numbers only; `text` is the last one's."""
+    """One line, or several that differ in numbers only; `text` is the last one's.
+
+    `identity` is what they have in common: level, event, keys and values, but for numbers.
+    """
 
     level: str
     event: str
     text: str
     first_at: datetime
     last_at: datetime
+    identity: str
     count: int = 1
-
-    @property
-    def identity(self) -> str:
-        """What lines have in common that are told as one: level, event, keys and values, but for numbers."""
-        form = re.sub(r"[0-9]+", "#", f"{self.level} {self.event} {self.text}")[:_LONGEST_FORM]
-        return hashlib.sha256(form.encode("utf-8", "replace")).hexdigest()[:32]
 
     def joined(self, other: LogLine) -> LogLine:
         """Both as one line, whichever came first."""
@@ -46,13 +49,37 @@ class LogLine:
         return replace(later, first_at=min(self.first_at, other.first_at), count=self.count + other.count)
 
     def __str__(self) -> str:
-        times = f" ({self.count:,} times until {self.last_at:%H:%M:%S})" if self.count > 1 else ""
-        return f"{self.first_at:%H:%M:%S} {self.level:<7} {self.event} {self.text}".strip() + times
+        until = f"{self.last_at:%H:%M:%S}" if self.last_at.date() == self.first_at.date() else _time(self.last_at)
+        times = f" ({self.count:,} times until {until})" if self.count > 1 else ""
+        line = f"{_time(self.first_at)} {self.level:<7} {self.event} {self.text}".strip()
+        room = LONGEST_LINE - len(times)
+        return (line if len(line) <= room else f"{line[: room - 1]}…") + times
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%m-%d %H:%M:%S}"
 
 
 def log_line(level: str, event: str, text: str, at: datetime) -> LogLine:
-    """A line as it was logged, but for halves of surrogate pairs, which nothing can store."""
-    return LogLine(level, event, text[:_LONGEST_TEXT].encode("utf-8", "replace").decode(), at, at)
+    """A line as it was logged, but for what is too long, and halves of surrogate pairs, which nothing can store."""
+    event, text = _storable(event[:_LONGEST_EVENT]), _storable(text[:_LONGEST_TEXT])
+    form = re.sub(r"[0-9]+", "#", f"{level} {event} {text}")[:_LONGEST_FORM]
+    return LogLine(level, event, text, at, at, hashlib.sha256(form.encode()).hexdigest()[:32])
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def that_fit(lines: Iterable[LogLine], room: int) -> int:
+    """How many of the lines, from the first on, fit into so many characters of a message."""
+    used = 0
+    for count, line in enumerate(lines):
+        shown = str(line)
+        used += len(shown.encode("utf-16-le")) // 2 + shown.count("`") + 1
+        if used > room:
+            return count
+    return sum(1 for _ in lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +120,7 @@ def next_digest(waiting: Sequence[LogLine], allowance: Allowance, now: float) ->
     if not (waiting or allowance.held_back) or now < allowance.ready_at(now):
         return None
     left = allowance.left(now)
-    told = tuple(waiting[: min(left, LINES_A_MESSAGE)])
+    told = tuple(waiting[: min(left, LINES_A_MESSAGE, that_fit(waiting, ROOM_IN_A_MESSAGE))])
     beyond = tuple(waiting[left:]) if len(told) == left else ()
     recently = tuple((at, count) for at, count in allowance.told if at > now - HOUR_SECONDS)
     after = Allowance(now + MESSAGE_SECONDS, (*recently, (now, len(told))))
@@ -116,23 +143,29 @@ def join(waiting: Iterable[LogLine], more: Iterable[LogLine]) -> tuple[tuple[Log
     return tuple(sorted(by_identity.values(), key=lambda line: line.first_at)), left_out
 
 
-def digest_report(digest: Digest, whose: str, now: datetime) -> Report:
-    """The message that tells a digest."""
-    count = sum(line.count for line in digest.told)
-    worst = any(line.level != "warning" for line in digest.told)
-    beyond = (
-        f"{digest.held_back:,} more were held back, as {LINES_AN_HOUR} an hour are the most: the journal has them."
-        if digest.held_back
-        else ""
-    )
+def digest_report(digest: Digest, whose: str, now: datetime, *, lost: Sequence[str] = ()) -> Report:
+    """The message that tells a digest, and which messages before it were `lost`, if nothing else names them."""
+    worst = min(digest.told, key=lambda line: _SEVERITY.get(line.level, 0), default=None)
+    more = sum(line.count for line in digest.told) - (1 if worst is not None else 0)
+    title = "log lines" if worst is None else worst.event.replace("_", " ")[:_LONGEST_TITLE]
+    notes = [f"Before this: {line}" for line in lost]
+    if digest.held_back:
+        notes.append(
+            f"{digest.held_back:,} more were held back, as {LINES_AN_HOUR} an hour are the most: see the journal."
+        )
     return Report(
         tenant=whose,
         run_id=0,
-        outcome=Outcome.FAILED if worst else Outcome.PARTIAL,
-        title=f"{whose}: {count:,} log line{'' if count == 1 else 's'}",
-        summary=beyond,
+        outcome=Outcome.PARTIAL if worst is None or worst.level == "warning" else Outcome.FAILED,
+        title=f"{whose}: {title}" + (f", and {more:,} more" if more else ""),
+        summary="\n".join(notes),
         sections=(),
         next_run_at=None,
         ended_at=now,
         log_lines=tuple(map(str, digest.told)),
+        footer="From the log, in UTC",
     )
+
+
+_SEVERITY = {"error": 0, "warning": 1}
+_LONGEST_TITLE = 80

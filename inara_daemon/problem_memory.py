@@ -6,13 +6,14 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 REMINDED_AFTER = timedelta(days=7)
 """A problem that does not change is told again after so long."""
 _SLACK = timedelta(hours=6)
 """A run ends at another minute each night: a week must not become eight days."""
+_OF_NAMES = "name_"
 _ALWAYS_THE_SAME = frozenset({"outage", "limited", "incomplete"})
 """Their words differ from night to night, and mean no more than that it happened again."""
 
@@ -28,12 +29,19 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class ToldProblem:
-    """A kind of problem that a tenant has heard of: its form, since when it is there, and when it was told last."""
+    """A kind of problem that a tenant has heard of: its form, since when it is there, and when it was told last.
+
+    `told_in` is the message that told it, None while that is being made; `lost`: it did not arrive. `over`: that it is
+    over was told, and it is remembered until that has arrived.
+    """
 
     kind: str
     digest: str
     since: datetime
     told_at: datetime
+    told_in: int | None = None
+    over: bool = False
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +74,24 @@ def _form(problem: Problem) -> str:
 
 
 def problem_news(
-    problems: Sequence[Problem],
-    told: Mapping[str, ToldProblem],
-    now: datetime,
-    *,
-    complete: bool,
-    lost: bool = False,
+    problems: Sequence[Problem], told: Mapping[str, ToldProblem], now: datetime, *, complete: bool, names_read: bool
 ) -> ProblemNews:
-    """What to tell of a run's problems when `told`, by kind, was told before; if that message was `lost`, again.
+    """What to tell of a run's problems when `told`, by kind, was told before; what did not arrive is told again.
 
-    After a run that is not complete nothing is over but what concerns names: what was not tried may fail again.
+    After a run that is not complete nothing is over, as what was not tried may fail again: but problems of names are
+    known as soon as these were read.
     """
     digests = _digests(problems)
-    known = {kind for kind, value in digests.items() if kind in told and told[kind].digest == value}
-    due = {kind for kind in known if lost or is_due(told[kind].told_at, now)}
-    gone = {kind for kind in told if kind not in digests and (complete or kind.startswith("name_"))}
+    known = {
+        kind for kind, value in digests.items() if kind in told and told[kind].digest == value and not told[kind].over
+    }
+    due = {kind for kind in known if told[kind].lost or is_due(told[kind].told_at, now)}
+    gone = {
+        kind
+        for kind, before in told.items()
+        if kind not in digests
+        and (before.lost if before.over else names_read if kind.startswith(_OF_NAMES) else complete)
+    }
     return ProblemNews(
         fresh=frozenset(digests.keys() - known),
         reminded={kind: told[kind].since for kind in sorted(due)},
@@ -105,11 +116,16 @@ def _digests(problems: Iterable[Problem]) -> dict[str, str]:
 def remember(
     problems: Iterable[Problem], told: Mapping[str, ToldProblem], news: ProblemNews, now: datetime
 ) -> tuple[ToldProblem, ...]:
-    """What a tenant has heard of once a report with this news is on its way."""
+    """What a tenant has heard of once the report with this news arrives; what that tells has no `told_in` yet."""
     kept = [told[kind] for kind in told if kind not in news.over and not news.tells(kind)]
-    fresh = [
-        ToldProblem(kind, value, told[kind].since if kind in told else now, now)
+    over = [replace(told[kind], over=True, told_at=now, told_in=None, lost=False) for kind in news.over]
+    telling = [
+        ToldProblem(kind, value, _since(told.get(kind), now), now)
         for kind, value in _digests(problems).items()
         if news.tells(kind)
     ]
-    return (*kept, *fresh)
+    return (*kept, *over, *telling)
+
+
+def _since(before: ToldProblem | None, now: datetime) -> datetime:
+    return now if before is None or before.over else before.since

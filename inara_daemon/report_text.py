@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from inara_daemon.change_words import words
-from inara_daemon.commander import Change, ChangeKind, is_elite
+from inara_daemon.commander import MAX_NAME_LENGTH, Change, ChangeKind, is_elite
 from inara_daemon.problem_memory import Problem
 from inara_daemon.report import Entry, Outcome, Report, Section
 from inara_daemon.run_facts import CommanderChange, RunFacts
@@ -63,7 +63,7 @@ _REASONS: Mapping[str, str] = {
 def _outcome(facts: RunFacts) -> Outcome:
     if facts.complete and not facts.news.fresh and not facts.news.reminded:
         return Outcome.GOOD  # problems that do not change are told apart, and once a week
-    return Outcome.PARTIAL if facts.totals.answered else Outcome.FAILED
+    return Outcome.PARTIAL if facts.complete or facts.totals.answered else Outcome.FAILED
 
 
 def _headline(facts: RunFacts, outcome: Outcome) -> str:
@@ -71,17 +71,18 @@ def _headline(facts: RunFacts, outcome: Outcome) -> str:
     if facts.first and facts.changes:
         told = [f"first look at {counted(facts.totals.answered, 'commander')}"]
     else:
-        kinds = [change.change.kind for change in facts.changes]
         told = [
             counted(count, one, many)
             for one, many, of_kinds in _COUNTS
-            if (count := sum(kind in of_kinds for kind in kinds))
+            if (count := len({change.name for change in facts.changes if change.change.kind in of_kinds}))
         ]
     if outcome is Outcome.FAILED and not told:
         return "the roster could not be brought up to date"
-    problems = len({problem.kind for problem in facts.problems if facts.news.tells(problem.kind)})
+    problems = sum(facts.news.tells(kind) for kind in {problem.kind for problem in facts.problems})
     if problems:
         told.append(counted(problems, "problem"))
+    if facts.news.over:
+        told.append(f"{counted(len(facts.news.over), 'problem')} solved")
     return ", ".join(told) or "nothing changed"
 
 
@@ -149,10 +150,10 @@ _GROUPS: tuple[tuple[str, frozenset[ChangeKind]], ...] = (
 )
 _COUNTS: tuple[tuple[str, str, frozenset[ChangeKind]], ...] = (
     ("new commander", "new commanders", frozenset({ChangeKind.NEW})),
-    ("promotion", "promotions", frozenset({ChangeKind.PROMOTED})),
+    ("promoted", "promoted", frozenset({ChangeKind.PROMOTED})),
     ("squadron change", "squadron changes", _SQUADRON),
     ("power change", "power changes", frozenset({ChangeKind.POWER})),
-    ("rename", "renames", frozenset({ChangeKind.RENAMED})),
+    ("renamed", "renamed", frozenset({ChangeKind.RENAMED})),
     ("other account", "other accounts", frozenset({ChangeKind.OTHER_ACCOUNT})),
     ("other change", "other changes", _OTHERS),
 )
@@ -167,13 +168,14 @@ def _change_sections(facts: RunFacts) -> list[Section]:
         if kinds == {ChangeKind.PROMOTED}:
             changes.sort(key=_height, reverse=True)
         entries = _entries(changes, say_new=kinds != {ChangeKind.NEW})
-        found.append(Section(f"{title} ({len(changes):,})", entries))
+        found.append(Section(f"{title} ({len(entries):,})", entries))
     return found
 
 
 def _height(change: CommanderChange) -> tuple[bool, int]:
-    """How high a rank is: Elite is above every other one."""
-    value, ladder = int(change.change.new or 0), change.change.ladder
+    """How high a rank is: Elite is above every other one, and what is no rank is none."""
+    ladder = change.change.ladder
+    value = int(change.change.new or 0) if ladder is not None else 0
     return ladder is not None and is_elite(ladder, value), value
 
 
@@ -182,7 +184,8 @@ def _first_sections(changes: Sequence[CommanderChange]) -> list[Section]:
     notability = list(ChangeKind)
     new = _entries([change for change in changes if change.change.kind is ChangeKind.NEW], say_new=False)
     others = [change for change in changes if change.change.kind is not ChangeKind.NEW]
-    entries = _entries(sorted(others, key=lambda change: notability.index(change.change.kind)))
+    highest = sorted(others, key=_height, reverse=True)
+    entries = _entries(sorted(highest, key=lambda change: notability.index(change.change.kind)))
     return [
         Section("Most notable", entries[:MOST_NOTABLE], len(entries[MOST_NOTABLE:])),
         Section(f"New commanders ({len(new):,})", new[:NAMES_IN_A_ROW], len(new[NAMES_IN_A_ROW:])),
@@ -212,7 +215,7 @@ def _told(changes: Sequence[Change]) -> list[str]:
 # --- Who is unknown, and what went wrong -----------------------------------------------------------------------------
 
 _NOT_FOUND_HINT = "Nothing is wrong: they may have no profile there, or spell it otherwise. They are asked for again."
-_AMBIGUOUS_HINT = "Inara showed somebody of another name: nothing was changed. Is it the same there as in the game?"
+_AMBIGUOUS_HINT = "Inara showed somebody of another name: nothing was changed. Is the name spelt the same there?"
 
 
 def _names_section(title: str, names: Sequence[str], hint: str) -> Section:
@@ -236,6 +239,8 @@ _PROBLEM_TITLES: Mapping[str, str] = {
 }
 """In the order in which they are told; those of a tenant's own database, and others, come last."""
 _PROBLEM_HINTS: Mapping[str, str] = {
+    "not_whitelisted": "Only the operator of this daemon can do something about it.",
+    "name_set_aside": "They are left out, so that nobody else is refused, and tried again by themselves.",
     "bad_key": "Make a new key on Inara and put it into tenant.json.",
     "name_rejected": "They are asked again by themselves, less and less often.",
     "name_unanswered": "They are asked again in the next run.",
@@ -253,7 +258,11 @@ def _problem_sections(facts: RunFacts) -> list[Section]:
         Entry(f"{_problem_title(kind)}: {len(grouped[kind]):,}, since {_day(at)}")
         for kind, at in facts.news.unchanged.items()
     ]
-    return [*told, Section("Over", tuple(over)), Section("As before (told again once a week)", tuple(unchanged))]
+    return [
+        *told,
+        Section("No longer a problem", tuple(over)),
+        Section("As before (told again once a week)", tuple(unchanged)),
+    ]
 
 
 def _ordered(kinds: Iterable[str]) -> list[str]:
@@ -264,13 +273,17 @@ def _ordered(kinds: Iterable[str]) -> list[str]:
 def _problem_section(kind: str, problems: Sequence[Problem], facts: RunFacts) -> Section:
     since = facts.news.reminded.get(kind)
     still = "" if since is None else f", still there since {_day(since)}"
-    entries = [Entry(problem.text, problem.name) for problem in problems]
+    entries = [Entry(problem.text, problem.name and _short_name(problem.name)) for problem in problems]
     title = f"{_problem_title(kind)} ({len(problems):,}){still}"
     return _some(title, entries, _PROBLEM_HINTS.get(kind, ""))
 
 
 def _problem_title(kind: str) -> str:
     return _PROBLEM_TITLES.get(kind, kind.replace("_", " ").capitalize())
+
+
+def _short_name(name: str) -> str:
+    return name if len(name) <= MAX_NAME_LENGTH else f"{name[:40]}…"
 
 
 def _some(title: str, entries: Sequence[Entry], hint: str = "") -> Section:

@@ -110,5 +110,5 @@ def _open_session() -> aiohttp.ClientSession:
         context.trace_request_ctx.anything = True
 
     trace.on_request_headers_sent.append(note)
-    connector = aiohttp.TCPConnector(force_close=True)
+    connector = aiohttp.TCPConnector(limit=0, force_close=True)  # a slow webhook takes nobody's place
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[trace])

@@ -10,8 +10,9 @@ from inara_daemon.notify.channel import Delivery, Scope, SendResult
 ADDRESS_BLOCK_SECONDS = 600.0
 """How long to hold everything when Cloudflare blocks the address and names no time."""
 
-_WEBHOOK_GONE = frozenset({10003, 10015, 50001, 50013, 50027})
-_MESSAGE_REFUSED = frozenset({40005, 50006, 50035, 50045, 200000, 220001, 240000})
+_WANTS_A_THREAD = 220001
+_WEBHOOK_GONE = frozenset({10003, 10015, 50001, 50013, 50027, _WANTS_A_THREAD})
+_MESSAGE_REFUSED = frozenset({40005, 50006, 50035, 50045, 200000, 240000})
 _PASSING = frozenset({130000})
 """The API resource is overloaded."""
 _DOUBTFUL = frozenset({504, 524})
@@ -20,8 +21,10 @@ _DOUBTFUL = frozenset({504, 524})
 def classify(status: int, headers: Mapping[str, str], body: bytes) -> SendResult:
     """What Discord's answer means, by its documentation of webhooks, rate limits and error codes."""
     found = _object(body)
-    code = found.get("code")
-    error = f"HTTP {status}" + (f", code {code}" if isinstance(code, int) else "")
+    code = found.get("code") if isinstance(found.get("code"), int) else None
+    error = f"HTTP {status}" + (f", code {code}" if code is not None else "")
+    if code == _WANTS_A_THREAD:
+        error += ": the channel is a forum, whose webhooks need ?thread_id=... at the end of their URL"
     if status == 429:  # noqa: PLR2004 - Too Many Requests
         return _limited(headers, found, error)
     delivery = _delivery(status, code)

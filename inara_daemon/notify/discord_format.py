@@ -189,7 +189,7 @@ def _log_block(report: Report, width: int) -> str:
     kept: list[str] = []
     used = 0
     for line in report.log_lines:
-        shown = cut(" ".join(line.replace("`", f"`{_NOTHING}").split()), _LOG_LINE)
+        shown = cut(_one_line(line).replace("`", f"`{_NOTHING}"), _LOG_LINE)
         if used + length(shown) + 1 > width:
             break
         kept.append(shown)

@@ -45,13 +45,13 @@ class Streak:
 class Step:
     """What an attempt leads to.
 
-    The message has ended as `status`, or waits again if that is None, from then on in its `plain` form. If it `counts`,
-    the attempt counts for all who wait there. `scope` is left alone for `wait` seconds.
+    The message has ended as `status`, or waits again if that is None, from then on in its `plain` form. For all who
+    wait there it `counts` as so many failed attempts. `scope` is left alone for `wait` seconds.
     """
 
     status: str | None = None
     plain: bool = False
-    counts: bool = False
+    counts: int = 0
     wait: float = 0.0
     scope: Scope = Scope.DESTINATION
 
@@ -61,15 +61,18 @@ def follow(streak: Streak, result: SendResult, *, plain: bool) -> tuple[Streak, 
     asked = min(result.retry_after or 0.0, LONGEST_WAIT)
     failed = Streak(streak.failures + 1)
     if result.delivery is Delivery.RETRY:
-        return failed, Step(plain=plain, counts=True, wait=max(asked, retry_delay(failed.failures)))
+        wait = max(asked, retry_delay(failed.failures))
+        return failed, Step(plain=plain, counts=_attempts_in(wait), wait=wait)
     if result.delivery is Delivery.RATE_LIMITED:
         # Exactly what it asks for; but a service that is never content must not be asked in a hot loop.
         limits = streak.limits + 1
         wait = max(asked, LIMITED_DELAYS[min(limits, len(LIMITED_DELAYS)) - 1])
         if limits < len(LIMITED_DELAYS):
-            return replace(streak, limits=limits), Step(plain=plain, wait=wait, scope=result.scope)
+            counts = _attempts_in(wait) if wait >= HOURLY else 0
+            return replace(streak, limits=limits), Step(plain=plain, counts=counts, wait=wait, scope=result.scope)
         wait = max(wait, retry_delay(failed.failures))
-        return replace(failed, limits=limits), Step(plain=plain, counts=True, wait=wait, scope=result.scope)
+        step = Step(plain=plain, counts=_attempts_in(wait), wait=wait, scope=result.scope)
+        return replace(failed, limits=limits), step
     if result.delivery is Delivery.SENT:
         return Streak(), Step(result.delivery.value)
     if result.delivery is Delivery.REFUSED and not plain:
@@ -82,6 +85,11 @@ def retry_delay(failures: int) -> float:
     return RETRY_DELAYS[failures - 1] if failures <= len(RETRY_DELAYS) else HOURLY
 
 
+def _attempts_in(wait: float) -> int:
+    """How many attempts a wait is worth: two days are over after two long waits as after many short ones."""
+    return max(1, round(wait / HOURLY))
+
+
 @dataclass(slots=True)
 class Lane:
     """What waits for one destination, in order; `name` is its fingerprint, `paced_until` CLOCK_BOOTTIME seconds."""
@@ -92,8 +100,8 @@ class Lane:
     messages: dict[int, Waiting] = field(default_factory=dict)
     sending: int | None = None
     paced_until: float = 0.0
-    has_slot: bool = False
-    """It stood in line for its service, and its turn is at `paced_until`."""
+    slot: float | None = None
+    """When its turn is, as one of all that are ready for its service."""
 
     @property
     def head(self) -> Waiting | None:
@@ -113,10 +121,10 @@ class Lane:
         """The quick attempts before the last one, counted for whoever came later too: two days are two days for all."""
         return min(max(self.streak.failures - 1, 0), len(RETRY_DELAYS))
 
-    def fail(self) -> Sequence[Waiting]:
-        """Count a failed attempt for all who wait here; gives back those whose time is over, who leave."""
+    def fail(self, count: int = 1) -> Sequence[Waiting]:
+        """Count failed attempts for all who wait here; gives back those whose time is over, who leave."""
         counted = [
-            replace(message, attempts=max(message.attempts, self.missed) + 1) for message in self.messages.values()
+            replace(message, attempts=max(message.attempts, self.missed) + count) for message in self.messages.values()
         ]
         self.messages = {message.id: message for message in counted if message.attempts < ATTEMPTS}
         return [message for message in counted if message.attempts >= ATTEMPTS]

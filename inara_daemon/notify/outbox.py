@@ -60,6 +60,8 @@ class Outbox:
         """Set, and replaced, when lanes that wait must look around."""
         self._stopping = asyncio.Event()
         self._patience = Patience(self._stopping, alive)
+        self._born = f"{clock.boot_id[:8]}-{clock.boottime():.6f}"
+        self._attempts = 0
 
     def reaches(self, tenant_id: str) -> bool:
         """Whether there is a webhook that is not dead."""
@@ -94,6 +96,8 @@ class Outbox:
             if self._changed.is_set():
                 self._changed.clear()
                 await self._patience.surely(self._dispatch)
+            for lane in self._lanes.values():
+                self._drive_on(lane)  # after a crash
             await nap(self._changed, _NAP_SECONDS)
 
     async def stop(self) -> None:
@@ -160,7 +164,7 @@ class Outbox:
         if self._drivers.get(name) is driver:
             del self._drivers[name]
         if not driver.cancelled() and (error := driver.exception()) is not None:
-            _log.error("lane_crashed", lane=name, exc_info=error)
+            _log.error("lane_crashed", webhook=name, error=f"{type(error).__name__}: {error}", exc_info=error)
 
     def _place(self, tenant_id: str) -> str | None:
         url = self._webhook(tenant_id)
@@ -176,23 +180,28 @@ class Outbox:
                 return
             wait = self._wait(lane)
             if wait > 0:
+                lane.slot = None  # what everybody waited for is no time to go all at once
                 await nap(self._news, wait)
                 continue
-            if not lane.has_slot:
-                self._take_slot(lane)
+            if not self._is_its_turn(lane):
+                await nap(self._news, (lane.slot or 0.0) - self._clock.boottime())
                 continue
-            lane.has_slot = False
             lane.sending = message.id
             try:
                 await self._attempt(lane, message, url)
             finally:
                 lane.sending = None
 
-    def _take_slot(self, lane: Lane) -> None:
-        """Stand in line for the service: however many lanes are ready, their requests leave one after another."""
-        free_at = max(self._free_at[lane.channel.name], self._clock.boottime())
-        lane.has_slot, lane.paced_until = True, free_at
-        self._free_at[lane.channel.name] = free_at + lane.channel.spacing
+    def _is_its_turn(self, lane: Lane) -> bool:
+        """However many lanes are ready for a service, their requests leave one after another."""
+        now = self._clock.boottime()
+        if lane.slot is None:
+            lane.slot = max(self._free_at[lane.channel.name], now)
+            self._free_at[lane.channel.name] = lane.slot + lane.channel.spacing
+        if lane.slot > now:
+            return False
+        lane.slot = None
+        return True
 
     def _wait(self, lane: Lane) -> float:
         holds = (self._holds.get(scope, 0.0) for scope in (lane.name, lane.channel.name))
@@ -200,7 +209,9 @@ class Outbox:
 
     async def _attempt(self, lane: Lane, message: Waiting, url: Secret) -> None:
         # Without a note that it is being sent it is not sent: after a crash nobody could tell.
-        body = await self._patience.surely(partial(self._store.begin, message.id))
+        self._attempts += 1
+        attempt = f"{self._born}-{self._attempts}"
+        body = await self._patience.surely(partial(self._store.begin, message.id, attempt))
         told = None if body is None else stored_report.read(body, self._clock.now())
         if body is None:
             del lane.messages[message.id]
@@ -240,13 +251,14 @@ class Outbox:
     async def _put_back(self, lane: Lane, message: Waiting, error: str | None, step: Step) -> None:
         lane.put_back(message, plain=step.plain)
         failed = tuple(lane.messages) if step.counts else ()
-        expired = lane.fail() if step.counts else ()
+        expired = lane.fail(step.counts) if step.counts else ()
         note = partial(
             self._store.put_back,
             message.id,
             plain=step.plain,
             error=error,
             failed=failed,
+            count=step.counts,
             missed=lane.missed,
             expired=[each.id for each in expired],
             holds=self._hold(lane, step),

@@ -33,8 +33,11 @@ class OutboxStore(Protocol):
     async def waiting(self) -> Sequence[Mapping[str, Any]]:
         """Messages to be sent, the oldest first; their columns are the fields of `Waiting`."""
 
-    async def begin(self, message_id: int) -> str | None:
-        """Note that the message is being sent; its body, or None if it isn't waiting any more."""
+    async def begin(self, message_id: int, attempt: str) -> str | None:
+        """Note that the message is being sent; its body, or None if it isn't waiting any more.
+
+        The same `attempt` may begin once more, if its answer was lost.
+        """
 
     async def put_back(
         self,
@@ -43,6 +46,7 @@ class OutboxStore(Protocol):
         plain: bool,
         error: str | None,
         failed: Sequence[int],
+        count: int,
         missed: int,
         expired: Sequence[int],
         holds: Holds,

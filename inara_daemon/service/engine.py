@@ -230,9 +230,9 @@ async def _keep_running(name: str, run: Callable[[], Awaitable[None]]) -> None:
     for crash in range(1_000_000):
         try:
             await run()
-        except Exception:  # noqa: BLE001 - a bug in one part must not end the others
+        except Exception as error:  # noqa: BLE001 - a bug in one part must not end the others
             delay = _RESTART_DELAYS[min(crash, len(_RESTART_DELAYS) - 1)]
-            _log.exception("part_crashed", part=name, restart_in=delay)
+            _log.exception("part_crashed", part=name, error=f"{type(error).__name__}: {error}", restart_in=delay)
             await asyncio.sleep(delay)
         else:
             return

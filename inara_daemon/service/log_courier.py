@@ -10,10 +10,12 @@ from inara_daemon.clock import Clock
 from inara_daemon.log_lines import digest_report, next_digest
 from inara_daemon.nap import nap
 from inara_daemon.report import to_json
+from inara_daemon.service import undelivered
 from inara_daemon.service.logbook import Logbook
 from inara_daemon.store.errors import StateError
 from inara_daemon.store.state import log_buffers, outbox, runs
 from inara_daemon.store.state.database import StateDatabase
+from inara_daemon.store.state.outbox import OPERATOR
 
 GATHER_SECONDS = 1.0
 """How long lines gather before they are stored: what a crash may cost."""
@@ -75,10 +77,12 @@ class LogCourier:
                 async with self.state.write() as connection:
                     for destination, (lines, left_out) in wanted.items():
                         await log_buffers.add(connection, destination, lines, self.clock, held_back=left_out)
-            except StateError:  # the desk says so
+            except BaseException as error:
                 for destination, (lines, left_out) in wanted.items():
                     self.logbook.put(destination, lines, left_out)
-                return False
+                if isinstance(error, StateError):  # the desk says so
+                    return False
+                raise
             return True
 
     async def _deliver(self) -> float:
@@ -89,28 +93,38 @@ class LogCourier:
                     await log_buffers.adopt(connection, self.clock)
                 self._adopted = True
             async with self.state.read() as connection:
-                waiting = await log_buffers.destinations(connection)
+                waiting = await log_buffers.waiting(connection, self.clock)
                 busy = await runs.reporting(connection) | await outbox.underway(connection) if waiting else set()
-            ready = [name for name in waiting if name not in busy and (self.whose(name) is None or self.reaches(name))]
-            waits = [await self._deliver_to(name) for name in ready]
+            waits = [LOOK_SECONDS if waiting else _IDLE_SECONDS]
+            for destination, buffer in waiting.items():
+                whose, now = self.whose(destination), self.clock.boottime()
+                wait = buffer.allowance.ready_at(now) - now
+                if whose is None:
+                    await self._forget(destination)
+                elif destination not in busy and self.reaches(destination):
+                    if wait <= 0:
+                        await self._deliver_to(destination, whose)
+                    else:
+                        waits.append(wait)
         except StateError:
             return LOOK_SECONDS
-        return min([*waits, LOOK_SECONDS] if waiting else [_IDLE_SECONDS])
+        return max(min(waits), GATHER_SECONDS)
 
-    async def _deliver_to(self, destination: str) -> float:
-        whose = self.whose(destination)
+    async def _forget(self, destination: str) -> None:
         async with self.state.write() as connection:
-            if whose is None:
-                await log_buffers.forget(connection, destination)
-                return _IDLE_SECONDS
+            await log_buffers.forget(connection, destination)
+
+    async def _deliver_to(self, destination: str, whose: str) -> None:
+        async with self.state.write() as connection:
             buffer = await log_buffers.load(connection, destination, self.clock)
-            now = self.clock.boottime()
-            digest = next_digest(buffer.lines, buffer.allowance, now)
+            digest = next_digest(buffer.lines, buffer.allowance, self.clock.boottime())
             if digest is None:
-                return max(buffer.allowance.ready_at(now) - now, GATHER_SECONDS)
-            at = self.clock.now()
-            body = to_json(digest_report(digest, whose, at))
-            await outbox.enqueue(connection, tenant_id=destination, body=body, now=at)
+                return  # a run's report has told it meanwhile
+            # A tenant's losses are named by its reports; the operator has none.
+            losses = await outbox.losses(connection, destination) if destination == OPERATOR else []
+            now = self.clock.now()
+            report = digest_report(digest, whose, now, lost=undelivered.in_words(losses))
+            number = await outbox.enqueue(connection, tenant_id=destination, body=to_json(report), now=now)
+            await outbox.tell_losses(connection, [loss.id for loss in losses], told_in=number)
             await log_buffers.settle(connection, destination, digest, self.clock)
         self.wake_outbox()
-        return LOOK_SECONDS

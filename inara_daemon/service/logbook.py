@@ -7,14 +7,14 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from inara_daemon.log_lines import LogLine, join, log_line
+from inara_daemon.log_lines import LINES_KEPT, LogLine, log_line
 from inara_daemon.store.state.outbox import OPERATOR
 
 _MASK = "***"
@@ -57,26 +57,33 @@ class Redactor:
         return self.clean(str(value))
 
 
-OPERATORS = frozenset({"webhook_dead", "tenant_crashed", "tenant_stuck", "tenant_unusable", "delivery_crashed"})
-"""Events that concern one tenant, and that only the operator can do something about."""
+OPERATORS = frozenset(
+    {"webhook_dead", "message_lost", "tenant_crashed", "tenant_stuck", "tenant_unusable", "delivery_crashed"}
+)
+"""Events of one tenant that only the operator can do something about."""
 TOLD_BY_REPORTS = frozenset(
     {
-        "name_skipped",
-        "run_incomplete",
-        "delivery_failing",
-        "message_refused",
-        "message_lost",
-        "delivery_crashed",
-        "webhook_dead",
+        *OPERATORS,
+        *("name_skipped", "run_incomplete", "database_failed", "discovery_failed"),
+        *("delivery_failing", "message_refused"),
     }
 )
-"""Events that a tenant's report tells in better words, once it can."""
+"""Events that a tenant's report tells in better words, as a problem or as a loss."""
 
 
 @dataclass(slots=True)
 class _Waiting:
-    lines: tuple[LogLine, ...] = ()
+    lines: dict[str, LogLine] = field(default_factory=dict)
     left_out: int = 0
+
+    def add(self, line: LogLine) -> None:
+        known = self.lines.get(line.identity)
+        if known is not None:
+            self.lines[line.identity] = known.joined(line)
+        elif len(self.lines) < LINES_KEPT:
+            self.lines[line.identity] = line
+        else:
+            self.left_out += line.count
 
 
 class Logbook:
@@ -101,22 +108,27 @@ class Logbook:
         """Keep lines for a destination, as far as there is room."""
         with self._lock:
             waiting = self._waiting.setdefault(destination, _Waiting())
-            waiting.lines, more = join(waiting.lines, lines)
-            waiting.left_out += left_out + more
+            waiting.left_out += left_out
+            for line in lines:
+                waiting.add(line)
         self.on_news()
 
     def take(self) -> dict[str, tuple[tuple[LogLine, ...], int]]:
         """Hand over all lines by destination, each with how many more found no room, and keep none."""
         with self._lock:
             taken, self._waiting = self._waiting, {}
-        return {destination: (waiting.lines, waiting.left_out) for destination, waiting in taken.items()}
+        return {
+            destination: (tuple(waiting.lines.values()), waiting.left_out) for destination, waiting in taken.items()
+        }
 
 
 def _destinations(event: EventDict) -> list[str]:
     name, tenant_id = event.get("event"), event.get("tenant")
     if not isinstance(tenant_id, str):
         return [OPERATOR]
-    told = [] if name in TOLD_BY_REPORTS or tenant_id == OPERATOR else [tenant_id]
+    if tenant_id == OPERATOR:  # what its own messages cause must not cause the next one
+        return []
+    told = [] if name in TOLD_BY_REPORTS else [tenant_id]
     return [*told, OPERATOR] if name in OPERATORS else told
 
 

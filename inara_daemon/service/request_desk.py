@@ -234,7 +234,7 @@ class RequestDesk:
         sent: dict[str, int] = {}
         now = self.services.clock.now()
         for destination, (name, text) in self._whose_webhooks(request, chosen).items():
-            body = to_json(notice(name, "Test message", f"This is a test: {text} will arrive here.", now))
+            body = to_json(notice(name, f"{name}: test message", f"This is a test: {text} will arrive here.", now))
             async with self.services.state.write() as connection:
                 sent[destination] = await outbox.enqueue(
                     connection, tenant_id=destination, body=body, now=now, request_id=request.id

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from inara_daemon.clock import Clock
 from inara_daemon.commander import Record, Standing
+from inara_daemon.log_lines import ROOM_IN_A_REPORT
 from inara_daemon.problem_memory import Problem, problem_news, remember
 from inara_daemon.report import to_json
 from inara_daemon.report_reason import Reason, why_report
@@ -47,6 +48,8 @@ class RunEnd:
     ended_at: datetime
     next_run_at: datetime | None
     clock: Clock
+    names_read: bool
+    """The roster is known, and with it every problem of a name."""
 
 
 def reports(run: Run) -> bool:
@@ -126,7 +129,7 @@ async def end_run(connection: AsyncConnection, tenant: Tenant, end: RunEnd) -> R
         not_found=end.summary.not_found,
         ambiguous=end.summary.ambiguous,
         problems=end.summary.problems,
-        news=problem_news(end.summary.problems, known, now, complete=complete, lost=bool(losses)),
+        news=problem_news(end.summary.problems, known, now, complete=complete, names_read=end.names_read),
         undelivered=undelivered.in_words(losses),
     )
     await changes.claim(connection, end.run.id, told)
@@ -136,7 +139,7 @@ async def end_run(connection: AsyncConnection, tenant: Tenant, end: RunEnd) -> R
     reason = why_report(tenant.report, facts)
     if reason is None:
         return None
-    lines, held_back = await log_buffers.take(connection, tenant.id, end.clock)
+    lines, held_back = await log_buffers.take(connection, tenant.id, end.clock, room=ROOM_IN_A_REPORT)
     facts = replace(facts, log_lines=tuple(map(str, lines)), log_lines_dropped=held_back)
     message_id = await outbox.enqueue(
         connection,
@@ -147,7 +150,8 @@ async def end_run(connection: AsyncConnection, tenant: Tenant, end: RunEnd) -> R
         now=now,
     )
     await outbox.tell_losses(connection, [loss.id for loss in losses], told_in=message_id)
-    await problems.save_told(connection, tenant.id, remember(facts.problems, known, facts.news, now))
+    heard = remember(facts.problems, known, facts.news, now)
+    await problems.save_told(connection, tenant.id, heard, told_in=message_id)
     return reason
 
 
@@ -187,11 +191,11 @@ def _problems(
     found += [
         Problem("name_unanswered", "", name) for name, _ in sorted(answered[Standing.UNANSWERED], key=itemgetter(0))
     ]
-    found += [Problem("name_too_long", "", f"{name[:40]}…") for name in roster.too_long]
+    found += [Problem("name_too_long", "", name) for name in roster.too_long]
     return tuple(found)
 
 
 def _set_aside_words(record: Record) -> str:
     until = waits_until(record)
     when = "the next run" if until is None else f"the first run after {until:%Y-%m-%d %H:%M} UTC"
-    return f"left out, so that nobody else is refused; tried again by itself in {when}"
+    return f"tried again in {when}"

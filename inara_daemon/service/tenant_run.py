@@ -77,6 +77,7 @@ class TenantRun:
     _tally_at: float = 0.0
     _problems: RunProblems = field(init=False)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _names_read: bool = False
     _line: Line | None = None
     _give_turn_away: Callable[[], None] = lambda: None
     _backlog: bool = False
@@ -130,6 +131,7 @@ class TenantRun:
         """Settle what an earlier run left, read the names, and decide whom to ask for."""
         await self.patience.through(self.sync.apply_pending)
         self.roster = await self._read()
+        self._names_read = True
         async with self.services.state.read() as connection:
             self.records = await memory.records(connection, self.tenant.id)
         names = await self._plan()
@@ -310,6 +312,7 @@ class TenantRun:
                 ended_at=self.services.clock.now(),
                 next_run_at=self.next_run_at(),
                 clock=self.services.clock,
+                names_read=self._names_read,
             )
             reason = await end_run(connection, self.tenant, end)
         told_because = "not told" if reason is None else reason.value
@@ -326,7 +329,9 @@ class TenantRun:
         pause = self.services.pauses.in_force(self.fingerprint)
         if ending is Ending.DEADLINE:
             because = (
-                f"requests are paused: {pause.reason}" if pause is not None else "the time until the next run is over"
+                f"requests are paused ({pause.reason.replace('_', ' ')})"
+                if pause is not None
+                else "the time until the next run is over"
             )
             await self.note("incomplete", f"{covered}; {because}; the next run begins with the rest")
         elif ending is Ending.NIGHT_SPENT:

@@ -63,9 +63,9 @@ def mark(marks: Marks, *, slowest_turn: float = 0.0) -> None:
     _mark_attempts(marks)
     begin = marks.amid(Work.NOTE, OutboxTable.begin, slowest=_SLOW_STATE_SECONDS)
 
-    async def begin_in_turn(table: OutboxTable, message_id: int) -> str | None:
+    async def begin_in_turn(table: OutboxTable, message_id: int, attempt: str) -> str | None:
         await marks.dawdle(slowest_turn)
-        return await begin(table, message_id)
+        return await begin(table, message_id, attempt)
 
     replace(OutboxTable, "begin", begin_in_turn)
     for name in ("put_back", "settle", "give_up", "bury_webhook", "hold"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from pydantic import TypeAdapter
@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping, delete, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from inara_daemon.clock import Clock
-from inara_daemon.log_lines import MESSAGE_SECONDS, Allowance, Digest, LogLine, join
+from inara_daemon.log_lines import MESSAGE_SECONDS, Allowance, Digest, LogLine, join, that_fit
 from inara_daemon.store.state.tables import log_buffer
 
 _LINES = TypeAdapter(tuple[LogLine, ...])
@@ -33,10 +33,11 @@ async def load(connection: AsyncConnection, destination: str, clock: Clock) -> L
     return LogBuffer() if found is None else _buffer(found, clock)
 
 
-async def destinations(connection: AsyncConnection) -> Sequence[str]:
-    """For whom something waits."""
+async def waiting(connection: AsyncConnection, clock: Clock) -> Mapping[str, LogBuffer]:
+    """For whom something waits, and what."""
     waits = or_(log_buffer.c.lines != _NONE, log_buffer.c.held_back > 0)
-    return list(await connection.scalars(select(log_buffer.c.destination).where(waits)))
+    rows = await connection.execute(select(log_buffer).where(waits))
+    return {row["destination"]: _buffer(row, clock) for row in rows.mappings()}
 
 
 async def add(
@@ -50,12 +51,16 @@ async def add(
     await _save(connection, destination, LogBuffer(joined, after), clock)
 
 
-async def take(connection: AsyncConnection, destination: str, clock: Clock) -> tuple[tuple[LogLine, ...], int]:
-    """Everything that waits, with the number of lines held back: the report that tells it is being queued."""
+async def take(
+    connection: AsyncConnection, destination: str, clock: Clock, *, room: int
+) -> tuple[tuple[LogLine, ...], int]:
+    """The first lines that fit into so many characters, and the number of those held back: a report tells them."""
     before = await load(connection, destination, clock)
+    fitting = that_fit(before.lines, room)
     if before.lines or before.allowance.held_back:
-        await _save(connection, destination, LogBuffer((), replace(before.allowance, held_back=0)), clock)
-    return before.lines, before.allowance.held_back
+        rest = LogBuffer(before.lines[fitting:], replace(before.allowance, held_back=0))
+        await _save(connection, destination, rest, clock)
+    return before.lines[:fitting], before.allowance.held_back
 
 
 async def settle(connection: AsyncConnection, destination: str, digest: Digest, clock: Clock) -> None:

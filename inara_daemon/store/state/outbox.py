@@ -171,13 +171,18 @@ class OutboxTable:
             )
             return [dict(row) for row in rows.mappings()]
 
-    async def begin(self, message_id: int) -> str | None:
-        """The message is being sent from now on; its body, or None if it isn't waiting any more."""
+    async def begin(self, message_id: int, attempt: str) -> str | None:
+        """The message is being sent from now on; its body, or None if it isn't waiting any more.
+
+        The same `attempt` may begin once more: it was noted before, and only the answer got lost.
+        """
+        waits = message.c.status == MessageStatus.WAITING.value
+        is_ours = and_(message.c.status == MessageStatus.SENDING.value, message.c.attempt == attempt)
         async with self._state.write() as connection:
             begun = await connection.execute(
                 update(message)
-                .where(message.c.id == message_id, message.c.status == MessageStatus.WAITING.value)
-                .values(status=MessageStatus.SENDING.value)
+                .where(message.c.id == message_id, or_(waits, is_ours))
+                .values(status=MessageStatus.SENDING.value, attempt=attempt)
                 .returning(message.c.body)
             )
             body: str | None = begun.scalar_one_or_none()
@@ -190,6 +195,7 @@ class OutboxTable:
         plain: bool,
         error: str | None,
         failed: Sequence[int],
+        count: int,
         missed: int,
         expired: Sequence[int],
         holds: Mapping[str, tuple[Moment, float]],
@@ -197,8 +203,8 @@ class OutboxTable:
     ) -> None:
         """The message certainly did not arrive: it waits again, and whoever `holds` name waits with it.
 
-        The attempt counts for every message of `failed`, as one more than at least `missed`; those of `expired` have
-        reached their end.
+        It counts as `count` more attempts than at least `missed` for every message of `failed`; those of `expired`
+        have reached their end.
         """
         waiting = message.c.status == MessageStatus.WAITING.value
         async with self._state.write() as connection:
@@ -212,7 +218,7 @@ class OutboxTable:
             for part in _parts(failed):
                 before = case((message.c.attempts < missed, missed), else_=message.c.attempts)
                 counted = update(message).where(message.c.id.in_(part), waiting)
-                await connection.execute(counted.values(attempts=before + 1, error=error))
+                await connection.execute(counted.values(attempts=before + count, error=error))
             for part in _parts(expired):
                 over = and_(message.c.id.in_(part), waiting)
                 await _end(connection, over, MessageStatus.EXPIRED.value, error, now)

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from inara_daemon.answers import Update
 from inara_daemon.commander import Record, Snapshot, Standing
 from inara_daemon.roster_row import RosterRow
-from inara_daemon.store.state.tables import change, commander, roster_write, tenant
+from inara_daemon.store.state.tables import change, commander, roster_write, tenant, told_problem
 from inara_daemon.store.tenant_db import Applied, RosterWrite
 
 _Value = TypeVar("_Value")
@@ -61,8 +61,8 @@ async def adopt_tenant(connection: AsyncConnection, tenant_id: str, database: st
 
 
 async def forget_tenant(connection: AsyncConnection, tenant_id: str) -> None:
-    """Drop what is known of a tenant's commanders; history and runs stay."""
-    for table in (commander, roster_write):
+    """Drop what is known of a tenant's commanders, and what was told of them; history and runs stay."""
+    for table in (commander, roster_write, told_problem):
         await connection.execute(delete(table).where(table.c.tenant_id == tenant_id))
     await connection.execute(delete(change).where(change.c.tenant_id == tenant_id, change.c.applied.is_(False)))
     await connection.execute(delete(tenant).where(tenant.c.id == tenant_id))

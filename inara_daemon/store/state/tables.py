@@ -156,6 +156,8 @@ message = Table(
     Column("body", Text, nullable=False),
     Column("status", String(16), nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
+    # Which attempt is sending it, or was the last to do so.
+    Column("attempt", String(64)),
     Column("error", Text),
     Column("created_at", UtcDateTime, nullable=False),
     Column("settled_at", UtcDateTime),
@@ -196,6 +198,10 @@ told_problem = Table(
     Column("digest", String(32), nullable=False),
     Column("since", UtcDateTime, nullable=False),
     Column("told_at", UtcDateTime, nullable=False),
+    # The message that told it.
+    Column("told_in", BigInteger),
+    # That it is over was told: kept until that has arrived.
+    Column("over", Boolean, nullable=False),
 )
 
 log_buffer = Table(

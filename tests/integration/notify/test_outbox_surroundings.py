@@ -294,8 +294,8 @@ async def test_delivery_a_message_whose_beginning_was_noted_unanswered_is_not_st
 ) -> None:
     begin, calls = OutboxTable.begin, []
 
-    async def noted_but_unanswered(table: OutboxTable, message_id: int) -> str | None:
-        body = await begin(table, message_id)
+    async def noted_but_unanswered(table: OutboxTable, message_id: int, attempt: str) -> str | None:
+        body = await begin(table, message_id, attempt)
         calls.append(message_id)
         if len(calls) == 1:
             raise OSError("the connection broke after the commit")

@@ -62,7 +62,7 @@ async def end_a_run(
 async def settle(state: StateDatabase, number: int | None, status: str) -> list[str]:
     """Let a message end; the lines in which it named the losses before it."""
     assert number is not None
-    body = await OutboxTable(state).begin(number)
+    body = await OutboxTable(state).begin(number, "once")
     assert body is not None
     await OutboxTable(state).settle(number, status=status, error="gone", now=NOW)
     named = [section for section in report.from_json(body).sections if "did not arrive" in section.title]

@@ -248,7 +248,7 @@ async def test_the_messages_of_the_first_release_go_on_and_their_losses_are_told
     async with open_state(url) as state:
         table = OutboxTable(state)
         assert await table.waiting() == [{"id": 3, "tenant_id": "alpha", "attempts": 2, "plain": False}]
-        assert await table.begin(3) == "{}"
+        assert await table.begin(3, "once") == "{}"
         assert await table.holds() == {"discord": (Moment("boot-1", 10.0), 5.0)}
         async with state.read() as connection:
             assert [loss.id for loss in await outbox.losses(connection, "alpha")] == [4]

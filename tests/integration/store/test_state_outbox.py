@@ -27,7 +27,7 @@ async def enqueue(state: StateDatabase, *tenants: str) -> list[int]:
 
 async def end(state: StateDatabase, number: int, status: str, at: datetime = NOW) -> None:
     table = OutboxTable(state)
-    await table.begin(number)
+    await table.begin(number, "once")
     await table.settle(number, status=status, error="gone", now=at)
 
 
@@ -49,19 +49,24 @@ async def tell(state: StateDatabase, *ids: int, told_in: int) -> None:
 async def test_delivery_a_message_being_sent_when_the_engine_died_is_unknown_and_no_other(state: StateDatabase) -> None:
     table = OutboxTable(state)
     waiting, sending, failed, sent = await enqueue(state, "alpha", "alpha", "alpha", "alpha")
-    assert [await table.begin(number) for number in (sending, failed, sent, sent)] == ["{}", "{}", "{}", None]
+    assert [await table.begin(number, "once") for number in (sending, failed, sent, sent)] == ["{}", "{}", "{}", None]
     await table.put_back(failed, plain=False, error="HTTP 503", **NO_WAIT)
     await table.settle(sent, status="sent", error=None, now=NOW)
     assert await table.recover(NOW) == 1
     ends = {waiting: "waiting", sending: "unknown", failed: "waiting", sent: "sent"}
     assert await column(state, "status") == ends
     assert await table.recover(NOW) == 0
-    assert [await table.begin(number) for number in (waiting, sending, failed, sent)] == ["{}", None, "{}", None]
+    assert [await table.begin(number, "once") for number in (waiting, sending, failed, sent)] == [
+        "{}",
+        None,
+        "{}",
+        None,
+    ]
 
 
 async def test_a_backlog_is_listed_without_its_bodies_and_in_order(state: StateDatabase) -> None:
     first, second = await enqueue(state, "alpha", "beta")
-    await OutboxTable(state).begin(first)
+    await OutboxTable(state).begin(first, "once")
     await OutboxTable(state).put_back(first, plain=True, error=None, **NO_WAIT | {"failed": (first,)})
     assert await OutboxTable(state).waiting() == [
         {"id": first, "tenant_id": "alpha", "attempts": 1, "plain": True},
@@ -73,7 +78,7 @@ async def test_a_failed_attempt_is_noted_for_all_who_wait_with_the_wait_itself(s
     table = OutboxTable(state)
     tried, old, fresh, elsewhere, gone = await enqueue(state, *["alpha"] * 5)
     await end(state, gone, "unknown")
-    await table.begin(tried)
+    await table.begin(tried, "once")
     holds = {"fingerprint": (Moment("boot-1", 700.0), 2.0), "discord": (Moment("boot-1", 900.0), 9.0)}
     for _ in range(2):  # an answer that got lost on its way makes the outbox note it again: it counts once
         await table.put_back(
@@ -81,6 +86,7 @@ async def test_a_failed_attempt_is_noted_for_all_who_wait_with_the_wait_itself(s
             plain=False,
             error="HTTP 503",
             failed=(tried, old, fresh, gone),
+            count=1,
             missed=0,
             expired=(old, gone),
             holds=holds,
@@ -102,7 +108,7 @@ async def test_whoever_came_late_counts_the_attempts_that_it_missed(state: State
     table = OutboxTable(state)
     first, late = await enqueue(state, "alpha", "alpha")
     for failed, missed in (((first,), 3), ((first, late), 3), ((first, late), 4)):
-        await table.begin(first)
+        await table.begin(first, "once")
         await table.put_back(first, plain=False, error=None, **NO_WAIT | {"failed": failed, "missed": missed})
     assert await column(state, "attempts") == {first: 6, late: 5}
 
@@ -126,7 +132,7 @@ async def test_the_body_of_a_settled_message_is_not_kept(state: StateDatabase, h
     if how == "give up":
         await table.give_up([number], status="dead", error="gone", now=NOW)
     else:
-        await table.begin(number)
+        await table.begin(number, "once")
     if how == "settle":
         await table.settle(number, status="sent", error=None, now=NOW)
     elif how == "recover":
@@ -182,7 +188,7 @@ async def test_a_webhook_that_is_gone_is_remembered_with_the_reason_and_what_was
     table = OutboxTable(state)
     numbers = await enqueue(state, "alpha", "alpha")
     for number, error in zip(numbers, ("HTTP 404", "HTTP 401"), strict=True):
-        await table.begin(number)
+        await table.begin(number, "once")
         await table.bury_webhook("fingerprint", error, message_id=number, now=NOW)
     assert await table.dead_webhooks() == {"fingerprint": "HTTP 401"}
     assert set((await column(state, "status")).values()) == {"dead"}

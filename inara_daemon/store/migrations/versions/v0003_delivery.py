@@ -27,6 +27,7 @@ def upgrade() -> None:
     """Add them, and empty the bodies of what was settled."""
     op.add_column("message", sa.Column("plain", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("message", sa.Column("summary", sa.Text(), nullable=False, server_default=""))
+    op.add_column("message", sa.Column("attempt", sa.String(64), nullable=True))
     op.add_column("message", sa.Column("told_in", sa.BigInteger(), nullable=True))
     op.execute(_message.update().where(_message.c.loss_told.is_(True)).values(told_in=_TOLD_BY_SOMEBODY))
     op.execute(_message.update().where(_message.c.settled_at.is_not(None)).values(body=""))
@@ -46,5 +47,6 @@ def downgrade() -> None:
     op.add_column("message", sa.Column("loss_told", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.execute(_message.update().where(_message.c.told_in.is_not(None)).values(loss_told=True))
     op.drop_column("message", "told_in")
+    op.drop_column("message", "attempt")
     op.drop_column("message", "summary")
     op.drop_column("message", "plain")

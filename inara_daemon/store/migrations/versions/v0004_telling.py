@@ -20,6 +20,8 @@ def upgrade() -> None:
         sa.Column("digest", sa.String(32), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.Column("told_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("told_in", sa.BigInteger(), nullable=True),
+        sa.Column("over", sa.Boolean(), nullable=False),
     )
     op.create_table(
         "log_buffer",
