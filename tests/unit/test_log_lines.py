@@ -76,9 +76,8 @@ def test_an_endless_line_is_kept_up_to_a_thousand_signs() -> None:
     assert log_line("warning", "x_failed", "y" * 5_000, AT).text == "y" * 1_000
 
 
-@pytest.mark.parametrize("half", ["\ud800", "\udfff"])
-def test_a_line_holds_nothing_that_cannot_be_stored(half: str) -> None:
-    assert log_line("warning", "x_failed", f"name={half}", AT).text == "name=?"
+def test_a_line_holds_nothing_that_cannot_be_stored() -> None:
+    assert log_line("warning", "x_failed", "name=\ud800", AT).text == "name=?"
 
 
 @pytest.mark.xfail(strict=True, reason="what a library logs is all event, and no text")
