@@ -11,7 +11,7 @@ from datetime import datetime
 from inara_daemon.report import Outcome, Report
 
 LINES_KEPT = 100
-"""Different lines that wait for one channel; more are only counted."""
+"""Different lines that wait for one channel; what comes beyond is held back: it is counted, and the journal has it."""
 LINES_A_MESSAGE = 20
 ROOM_IN_A_MESSAGE = 3_000
 ROOM_IN_A_REPORT = 900
@@ -99,33 +99,29 @@ class Allowance:
 
     def ready_at(self, now: float) -> float:
         """When the next message may leave."""
-        return self.next_at if self.left(now) > 0 else max(self.next_at, self.told[0][0] + HOUR_SECONDS)
+        if self.left(now) > 0:
+            return self.next_at
+        oldest = min(at for at, count in self.told if count and at > now - HOUR_SECONDS)
+        return max(self.next_at, oldest + HOUR_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What one message with log lines tells, which of those waiting are done with, and what may follow."""
+    """What one message with log lines tells, how many lines were held back before it, and what may follow."""
 
     told: tuple[LogLine, ...]
     held_back: int
-    settled: tuple[LogLine, ...]
     after: Allowance
 
 
 def next_digest(waiting: Sequence[LogLine], allowance: Allowance, now: float) -> Digest | None:
-    """The lines that a channel may be told now, the oldest first; None: nothing yet.
-
-    Lines beyond the hour's allowance are held back for good: their number is told, and the journal has them.
-    """
+    """The lines that a channel may be told now, the oldest first; None: nothing yet."""
     if not (waiting or allowance.held_back) or now < allowance.ready_at(now):
         return None
-    left = allowance.left(now)
-    told = tuple(waiting[: min(left, LINES_A_MESSAGE, that_fit(waiting, ROOM_IN_A_MESSAGE))])
-    beyond = tuple(waiting[left:]) if len(told) == left else ()
+    most = min(allowance.left(now), LINES_A_MESSAGE, that_fit(waiting, ROOM_IN_A_MESSAGE))
     recently = tuple((at, count) for at, count in allowance.told if at > now - HOUR_SECONDS)
-    after = Allowance(now + MESSAGE_SECONDS, (*recently, (now, len(told))))
-    held_back = allowance.held_back + sum(line.count for line in beyond)
-    return Digest(told, held_back, (*told, *beyond), after)
+    after = Allowance(now + MESSAGE_SECONDS, (*recently, (now, most)))
+    return Digest(tuple(waiting[:most]), allowance.held_back, after)
 
 
 def join(waiting: Iterable[LogLine], more: Iterable[LogLine]) -> tuple[tuple[LogLine, ...], int]:
@@ -157,7 +153,7 @@ def digest_report(digest: Digest, whose: str, now: datetime, *, lost: Sequence[s
         tenant=whose,
         run_id=0,
         outcome=Outcome.PARTIAL if worst is None or worst.level == "warning" else Outcome.FAILED,
-        title=f"{whose}: {title}" + (f", and {more:,} more" if more else ""),
+        title=f"{whose[:_LONGEST_TITLE]}: {title}" + (f", and {more:,} more" if more else ""),
         summary="\n".join(notes),
         sections=(),
         next_run_at=None,

@@ -253,16 +253,20 @@ def _problem_sections(facts: RunFacts) -> list[Section]:
     for problem in facts.problems:
         grouped[problem.kind].append(problem)
     told = [_problem_section(kind, grouped[kind], facts) for kind in _ordered(grouped) if facts.news.tells(kind)]
-    over = [Entry(f"{_problem_title(kind)} (since {_day(at)})") for kind, at in facts.news.over.items()]
+    over = [Entry(f"{_problem_title(kind)} (since {_day(at)})") for kind, at in _told_since(facts.news.over)]
     unchanged = [
         Entry(f"{_problem_title(kind)}: {len(grouped[kind]):,}, since {_day(at)}")
-        for kind, at in facts.news.unchanged.items()
+        for kind, at in _told_since(facts.news.unchanged)
     ]
     return [
         *told,
         Section("No longer a problem", tuple(over)),
         Section("As before (told again once a week)", tuple(unchanged)),
     ]
+
+
+def _told_since(since: Mapping[str, datetime]) -> list[tuple[str, datetime]]:
+    return [(kind, since[kind]) for kind in _ordered(since)]
 
 
 def _ordered(kinds: Iterable[str]) -> list[str]:

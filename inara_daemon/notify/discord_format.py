@@ -52,6 +52,8 @@ def cut(text: str, width: int) -> str:
     """The text, or its beginning and an ellipsis."""
     if length(text) <= width:
         return text
+    if width <= 0:
+        return ""
     kept = text[: width - 1]
     while length(kept) > width - 1:
         kept = kept[:-1]
@@ -72,8 +74,9 @@ def render(report: Report, *, plain: bool = False) -> dict[str, Any]:
     """The payload of the message; `plain` is a short text without an embed, for what refuses the rich form."""
     message: dict[str, Any] = {"allowed_mentions": {"parse": []}}
     if plain:
-        texts = (report.summary, report.totals, *report.log_lines[:_PLAIN_LOG_LINES], report.footer)
-        lines = [f"**{escape(report.title)}**", *(_escape_lines(text) for text in texts if text), *_next_run(report)]
+        log = report.log_lines[:_PLAIN_LOG_LINES]
+        lines = [f"**{escape(report.title)}**", *_shown_lines(report.summary), *_shown_lines(report.totals)]
+        lines += [*_next_run(report), *map(escape, log), *_shown_lines(report.footer)]
         return {**message, "content": cut("\n".join(lines), CONTENT)}
     return {**message, "embeds": [_embed(report)]}
 
@@ -86,8 +89,9 @@ def _next_run(report: Report) -> list[str]:
     return [f"Next run <t:{at}:f> (<t:{at}:R>)"]
 
 
-def _escape_lines(text: str) -> str:
-    return "\n".join(escape(line) for line in text.splitlines())
+def _shown_lines(text: str) -> list[str]:
+    """The lines in which there is something to be seen."""
+    return [line for line in map(escape, text.splitlines()) if line]
 
 
 def _embed(report: Report) -> dict[str, Any]:
@@ -100,7 +104,8 @@ def _embed(report: Report) -> dict[str, Any]:
     if footer:
         embed["footer"] = {"text": footer}
     is_log = not report.sections and not report.totals
-    description = [cut(_escape_lines(report.summary), SUMMARY)] if report.summary.strip() else []
+    summary = "\n".join(_shown_lines(report.summary))
+    description = [cut(summary, SUMMARY)] if summary else []
     last = _last_fields(report, with_log=not is_log)
     room = EMBED - length(embed["title"]) - length(footer) - sum(map(length, description))
     room -= sum(length(field["name"]) + length(field["value"]) for field in last)
@@ -117,8 +122,8 @@ def _last_fields(report: Report, *, with_log: bool) -> list[dict[str, Any]]:
     fields = []
     if with_log and report.log_lines:
         fields.append(_field(_LOG_TITLE, _log_block(report, FIELD_VALUE)))
-    closing = [cut(_escape_lines(report.totals), TOTALS)] if report.totals.strip() else []
-    closing += _next_run(report)
+    totals = "\n".join(_shown_lines(report.totals))
+    closing = [*([cut(totals, TOTALS)] if totals else []), *_next_run(report)]
     if closing:
         fields.append(_field(_CLOSING_TITLE, "\n".join(closing)))
     return fields

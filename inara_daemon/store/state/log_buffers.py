@@ -66,7 +66,7 @@ async def take(
 async def settle(connection: AsyncConnection, destination: str, digest: Digest, clock: Clock) -> None:
     """A message with these lines is being queued."""
     before = await load(connection, destination, clock)
-    done = {line.identity for line in digest.settled}
+    done = {line.identity for line in digest.told}
     left = tuple(line for line in before.lines if line.identity not in done)
     await _save(connection, destination, LogBuffer(left, digest.after), clock)
 
