@@ -69,7 +69,10 @@ def to_json(report: Report) -> str:
 
 def from_json(text: str) -> Report:
     """The report that `to_json` wrote, in this version or an older one. Raises ValueError."""
-    return _REPORT.validate_python(json.loads(text))
+    try:
+        return _REPORT.validate_python(json.loads(text))
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
 
 
 def notice(tenant: str, title: str, text: str, now: datetime) -> Report:

@@ -50,7 +50,7 @@ def coded(code: int) -> bytes:
         (400, coded(50045), Delivery.REFUSED),
         (400, coded(200000), Delivery.REFUSED),
         (400, coded(240000), Delivery.REFUSED),
-        (400, coded(220001), Delivery.REFUSED),
+        (400, coded(220001), Delivery.DEAD),
         (413, coded(40005), Delivery.REFUSED),
         (413, b"<html>canary", Delivery.REFUSED),
         *((status, b"<html>canary", Delivery.RETRY) for status in (500, 502, 503, 520, 521, 522, 523)),

@@ -140,7 +140,7 @@ async def test_delivery_who_is_never_content_is_not_asked_in_a_hot_loop(post: Po
 
 
 async def test_delivery_a_limit_of_the_whole_service_holds_every_lane_to_it(post: Post) -> None:
-    post.answers("hook-a", limited(90.0, Scope.SERVICE))
+    post.answers("hook-a", Takes(0.5, limited(90.0, Scope.SERVICE)))
     post.answers("hook-b", replace(AWAY, retry_after=30.0))
     await post.put("a1", "b1")
     async with post.running() as running:
@@ -148,16 +148,25 @@ async def test_delivery_a_limit_of_the_whole_service_holds_every_lane_to_it(post
         await post.put("c1")
         running.wake()
         await asyncio.sleep(2 * MINUTE)
-    assert sorted(post.calls()) == [(0.0, "a1"), (0.0, "b1"), (90.0, "a1"), (90.0, "b1"), (90.0, "c1")]
+    assert sorted(post.calls()) == [(0.0, "a1"), (0.0, "b1"), (90.5, "a1"), (90.5, "b1"), (90.5, "c1")]
+
+
+async def test_delivery_what_one_lane_was_told_holds_those_that_had_just_begun(post: Post) -> None:
+    post.answers("hook-a", limited(90.0, Scope.SERVICE))
+    await post.put("a1", "b1", "c1")
+    async with post.running():
+        await asyncio.sleep(2 * MINUTE)
+    assert sorted(post.calls()) == [(0.0, "a1"), (90.0, "a1"), (90.0, "b1"), (90.0, "c1")]
+    assert set((await post.ends()).values()) == {"sent"}
 
 
 async def test_delivery_a_short_limit_for_everybody_shortens_no_longer_one(post: Post) -> None:
-    post.answers("hook-a", limited(600.0, Scope.SERVICE))
+    post.answers("hook-a", Takes(0.5, limited(600.0, Scope.SERVICE)))
     post.answers("hook-b", Takes(1.0, limited(2.0, Scope.SERVICE)))
     await post.put("a1", "b1")
     async with post.running():
         await asyncio.sleep(11 * MINUTE)
-    assert sorted(post.calls()) == [(0.0, "a1"), (0.0, "b1"), (600.0, "a1"), (600.0, "b1")]
+    assert sorted(post.calls()) == [(0.0, "a1"), (0.0, "b1"), (600.5, "a1"), (600.5, "b1")]
 
 
 async def test_delivery_endless_limits_expire_in_the_end(post: Post) -> None:

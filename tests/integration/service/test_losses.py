@@ -54,7 +54,7 @@ async def end_a_run(
             connection, tenant_id="alpha", reason=RunReason.CRON, started_at=at, deadline=None, first_request=0
         )
         summary = Summary(COUNTS, (), (), problems)
-        await end_run(connection, tenant, RunEnd(run, RunOutcome.COMPLETE, summary, at, None, CLOCK))
+        await end_run(connection, tenant, RunEnd(run, RunOutcome.COMPLETE, summary, at, None, CLOCK, names_read=True))
         message = await outbox.of_run(connection, run.id)
     return None if message is None else int(message["id"])
 

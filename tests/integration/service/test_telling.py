@@ -68,7 +68,7 @@ async def test_a_problem_that_does_not_change_is_told_once_then_weekly_and_once_
     await nights(stage, 1)
     assert len(told(stage)) == 3
     _, over = told(stage)[-1]
-    assert over["Over"] == "Names too long for the table (since 24 Nov 2026)"
+    assert over["No longer a problem"] == "Names too long for the table (since 24 Nov 2026)"
 
 
 async def test_who_wants_every_report_finds_what_did_not_change_in_one_line(stage: Stage) -> None:

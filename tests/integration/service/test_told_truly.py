@@ -46,7 +46,7 @@ async def test_no_problem_of_a_name_is_over_when_the_names_could_not_be_read(sta
     path.unlink()
     await nights(stage, 1)
     assert len(embeds(stage)) == 2
-    assert not any("Over" in embed for embed in embeds(stage))
+    assert not any("No longer a problem" in embed for embed in embeds(stage))
 
 
 async def test_that_a_problem_is_over_is_told_again_when_the_report_that_told_it_was_lost(stage: Stage) -> None:
@@ -55,7 +55,7 @@ async def test_that_a_problem_is_over_is_told_again_when_the_report_that_told_it
     execute(path, "DELETE FROM event WHERE cmdr = ?", TOO_LONG)
     stage.discord.inject(faults.discord_close_after())
     await nights(stage, 2)
-    assert any("Over" in embed for embed in embeds(stage))
+    assert any("No longer a problem" in embed for embed in embeds(stage))
 
 
 async def test_a_database_that_stays_away_is_told_once_and_not_every_night_by_its_log_line(stage: Stage) -> None:

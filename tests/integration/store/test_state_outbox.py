@@ -17,7 +17,7 @@ from inara_daemon.store.state.tables import message
 NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
 HERE = Moment("boot-1", 500.0)
-NO_WAIT: dict[str, Any] = {"failed": (), "missed": 0, "expired": (), "holds": {}, "now": NOW}
+NO_WAIT: dict[str, Any] = {"failed": (), "count": 1, "missed": 0, "expired": (), "holds": {}, "now": NOW}
 
 
 async def enqueue(state: StateDatabase, *tenants: str) -> list[int]:
@@ -49,7 +49,8 @@ async def tell(state: StateDatabase, *ids: int, told_in: int) -> None:
 async def test_delivery_a_message_being_sent_when_the_engine_died_is_unknown_and_no_other(state: StateDatabase) -> None:
     table = OutboxTable(state)
     waiting, sending, failed, sent = await enqueue(state, "alpha", "alpha", "alpha", "alpha")
-    assert [await table.begin(number, "once") for number in (sending, failed, sent, sent)] == ["{}", "{}", "{}", None]
+    assert [await table.begin(number, "once") for number in (sending, failed, sent)] == ["{}", "{}", "{}"]
+    assert (await table.begin(sent, "once"), await table.begin(sent, "another")) == ("{}", None)
     await table.put_back(failed, plain=False, error="HTTP 503", **NO_WAIT)
     await table.settle(sent, status="sent", error=None, now=NOW)
     assert await table.recover(NOW) == 1
@@ -116,10 +117,10 @@ async def test_whoever_came_late_counts_the_attempts_that_it_missed(state: State
 async def test_a_backlog_of_thousands_is_counted_and_given_up_whole(state: StateDatabase) -> None:
     table = OutboxTable(state)
     numbers = await enqueue(state, *["alpha"] * 1_201)
-    await table.begin(numbers[0])
+    await table.begin(numbers[0], "once")
     await table.put_back(numbers[0], plain=False, error="HTTP 503", **NO_WAIT | {"failed": numbers})
     assert {row["attempts"] for row in await table.waiting()} == {1}
-    await table.begin(numbers[0])
+    await table.begin(numbers[0], "once")
     await table.give_up(numbers, status="dead", error="gone", now=NOW)
     assert await table.waiting() == []
     assert (await column(state, "status"))[numbers[0]] == "sending"
