@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from inara_daemon.change_words import words
@@ -18,6 +19,8 @@ EXAMPLES = 5
 """Problems of one kind that are named."""
 NAMES_IN_A_ROW = 20
 """Commanders who are named where there is no more to say: new in a first report, or unknown on Inara."""
+_MOST_ENTRIES = 200
+"""More than any channel shows of a section, however large the roster."""
 _LONGEST_TENANT = 80
 """Characters of a tenant's name in a title, so that there is room for what happened."""
 
@@ -38,7 +41,7 @@ def build(facts: RunFacts) -> Report:
         outcome=outcome,
         title=f"{_short(facts.tenant)}: {_headline(facts, outcome)}",
         summary=_lead(facts, outcome),
-        sections=tuple(section for section in sections if section.entries or section.omitted),
+        sections=tuple(_bounded(section) for section in sections if section.entries or section.omitted),
         next_run_at=facts.next_run_at,
         ended_at=facts.ended_at,
         log_lines=facts.log_lines,
@@ -55,6 +58,11 @@ _REASONS: Mapping[str, str] = {
     "request": "asked for",
     "reload": "after a change of the configuration",
 }
+
+
+def _bounded(section: Section) -> Section:
+    left = max(len(section.entries) - _MOST_ENTRIES, 0)
+    return replace(section, entries=section.entries[:_MOST_ENTRIES], omitted=section.omitted + left)
 
 
 # --- At the top ------------------------------------------------------------------------------------------------------

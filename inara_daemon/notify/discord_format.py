@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from inara_daemon.report import Entry, Outcome, Report, Section
@@ -134,19 +135,48 @@ def _field(name: str, value: str) -> dict[str, Any]:
 
 
 def _fields(sections: Sequence[Section], room: int, most: int) -> list[dict[str, Any]]:
-    """A field for each section; a long one leaves room for those behind it, as what went wrong stands there."""
+    """The fields of the sections; a long one leaves room for those behind it, as what went wrong stands there."""
     shown = sections[:most] if len(sections) <= most else [*sections[: most - 1], _rest(sections[most - 1 :])]
-    names = [cut(section.title, _SECTION_TITLE) for section in shown]
-    share = max(_KEPT_ROOM, room // max(len(shown), 1) - _SECTION_TITLE)
-    values = [length(_value(section, FIELD_VALUE)) for section in shown]
+    parts = _parts(shown, room, most)
+    names = [cut(part.title, _SECTION_TITLE) for part in parts]
+    share = max(_KEPT_ROOM, room // max(len(parts), 1) - _SECTION_TITLE)
+    values = [length(_value(part, FIELD_VALUE)) for part in parts]
     needs = [length(name) + min(max(value, _KEPT_ROOM), share) for name, value in zip(names, values, strict=True)]
     fields: list[dict[str, Any]] = []
-    for position, (name, section) in enumerate(zip(names, shown, strict=True)):
+    for position, (name, part) in enumerate(zip(names, parts, strict=True)):
         width = room - sum(needs[position + 1 :]) - length(name)
-        value = _value(section, min(width, FIELD_VALUE))
+        value = _value(part, min(width, FIELD_VALUE))
         fields.append(_field(name, value))
         room -= length(name) + length(value)
     return fields
+
+
+def _parts(sections: Sequence[Section], room: int, most: int) -> list[Section]:
+    """The sections, where all is short enough the long ones in several parts: a field holds too little for them."""
+    spare = room - sum(map(_cost, sections))
+    found: list[Section] = []
+    for position, section in enumerate(sections):
+        parts = _split(section, most - len(found) - (len(sections) - position - 1))
+        while len(parts) > 1 and sum(map(_cost, parts)) - _cost(section) > spare:
+            *parts, before, last = parts
+            parts.append(replace(before, entries=before.entries + last.entries, omitted=last.omitted))
+        spare -= sum(map(_cost, parts)) - _cost(section)
+        found += parts
+    return found
+
+
+def _split(section: Section, most: int) -> list[Section]:
+    """Parts of a section that fit a field each, all but the last one of so many."""
+    parts: list[Section] = []
+    rest = section
+    while len(parts) < most - 1 and (fitting := _fitting(rest, FIELD_VALUE)) < len(rest.entries):
+        parts.append(replace(rest, entries=rest.entries[:fitting], omitted=0))
+        rest = Section(f"{section.title}, continued", rest.entries[fitting:], section.omitted)
+    return [*parts, rest]
+
+
+def _cost(section: Section) -> int:
+    return length(cut(section.title, _SECTION_TITLE)) + length(_value(section, FIELD_VALUE))
 
 
 def _rest(sections: Sequence[Section]) -> Section:
@@ -156,21 +186,31 @@ def _rest(sections: Sequence[Section]) -> Section:
 
 def _value(section: Section, width: int) -> str:
     """The hint if there is room, the entries that fit, each a line or names in a row, and how many did not."""
-    hint = f"_{section.hint}_\n" if section.hint and length(section.hint) + _ROOM_BESIDE_HINT <= width else ""
+    hint, between = _hint(section, width), _between(section)
     width -= length(hint)
-    names_only = not any(entry.text for entry in section.entries)
-    between = ", " if names_only else "\n"
-    shown: list[str] = []
-    used = 0
-    for entry in section.entries:
-        line = _line(entry, width // 2)
-        if used + length(line) + len(between) > width - _ROOM_FOR_MORE:
-            break
-        shown.append(line)
-        used += length(line) + len(between)
+    shown = [_line(entry, width // 2) for entry in section.entries[: _fitting(section, width + length(hint))]]
     left = len(section.entries) + section.omitted - len(shown)
     more = [f"… and {left:,} more"] if left else []
     return hint + between.join([*shown, *more])
+
+
+def _fitting(section: Section, width: int) -> int:
+    """How many entries fit, with room to say how many did not."""
+    width -= length(_hint(section, width))
+    between, used = len(_between(section)), 0
+    for count, entry in enumerate(section.entries):
+        used += length(_line(entry, width // 2)) + between
+        if used > width - _ROOM_FOR_MORE:
+            return count
+    return len(section.entries)
+
+
+def _hint(section: Section, width: int) -> str:
+    return f"_{section.hint}_\n" if section.hint and length(section.hint) + _ROOM_BESIDE_HINT <= width else ""
+
+
+def _between(section: Section) -> str:
+    return "\n" if any(entry.text for entry in section.entries) else ", "
 
 
 def _line(entry: Entry, width: int) -> str:
