@@ -22,7 +22,7 @@ from inara_daemon.tenant_entry import (
     misspelt_keys,
     tenant_id,
 )
-from inara_daemon.urls import masked_url, secrets_in_url, webhook_token
+from inara_daemon.urls import masked_url, masked_webhook, secrets_in_url
 
 __all__ = [
     "ChangedTenant",
@@ -247,20 +247,19 @@ def secret_texts(tenants: Tenants) -> frozenset[str]:
             texts.add(tenant.api_key.reveal())
         if tenant.webhook is not None:
             url = tenant.webhook.reveal()
-            texts |= {url, webhook_token(url) or url}
+            texts |= {url(url) or url}
     return frozenset(texts)
 
 
 def masked(tenant: Tenant) -> dict[str, str | None]:
     """The tenant for people's eyes, its secrets as `***`."""
-    webhook = None if tenant.webhook is None else tenant.webhook.reveal()
     return {
         "id": tenant.id,
         "name": tenant.name,
         "db_uri": masked_url(tenant.db_uri.reveal()),
         "inara_api_key": str(tenant.inara_api_key),
         "api_key": None if tenant.api_key is None else str(tenant.api_key),
-        "webhook": None if webhook is None else webhook.replace(webhook_token(webhook) or webhook, "***"),
+        "webhook": None if tenant.webhook is None else masked_webhook(tenant.webhook.reveal()),
         "schedule": tenant.schedule,
         "report": tenant.report.value,
     }

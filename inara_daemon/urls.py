@@ -156,6 +156,11 @@ def masked_url(url: str) -> str:
     return url
 
 
+def masked_webhook(url: str) -> str:
+    """The webhook's URL with its token as `***`, or no more than that if there is none."""
+    return url.replace(webhook_token(url) or url, "***")
+
+
 def secrets_in_url(url: str) -> frozenset[str]:
     """The passwords in a database URL, as written there and decoded."""
     raw = _raw_secrets(url)

@@ -25,6 +25,7 @@ from inara_daemon.store.state.requests import RequestKind
 from inara_daemon.store.tenant_db import TenantDatabase
 from inara_daemon.store.tenant_engines import TenantEngines
 from inara_daemon.tenants import Tenant, Tenants, masked
+from inara_daemon.urls import masked_webhook
 
 
 @dataclass(slots=True)
@@ -115,7 +116,10 @@ def _print_settings(place: Place, settings: Settings) -> None:
     console.print("tenants  ", plain(settings.tenant_file.absolute()))
     console.print("databases", plain(settings.db_root.absolute()), "(where relative SQLite paths start)")
     name = f"{settings.app_name or 'inara-daemon'} {settings.app_version}"
-    console.print("inara    ", plain(settings.inara_url), "as", plain(name), "\n")
+    console.print("inara    ", plain(settings.inara_url), "as", plain(name))
+    webhook = settings.operator_webhook
+    told = "told nothing (INARA_DAEMON_OPERATOR_WEBHOOK)" if webhook is None else masked_webhook(webhook.reveal())
+    console.print("operator ", plain(told), "\n")
 
 
 def _print_tenants(findings: Sequence[_Finding]) -> None:
