@@ -22,7 +22,7 @@ from inara_daemon.tenant_entry import (
     misspelt_keys,
     tenant_id,
 )
-from inara_daemon.urls import masked_url, masked_webhook, secrets_in_url
+from inara_daemon.urls import masked_url, masked_webhook, secrets_in_url, webhook_token
 
 __all__ = [
     "ChangedTenant",
@@ -247,7 +247,7 @@ def secret_texts(tenants: Tenants) -> frozenset[str]:
             texts.add(tenant.api_key.reveal())
         if tenant.webhook is not None:
             url = tenant.webhook.reveal()
-            texts |= {url(url) or url}
+            texts |= {url, webhook_token(url) or url}
     return frozenset(texts)
 
 
