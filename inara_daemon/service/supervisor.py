@@ -48,12 +48,15 @@ class Supervisor:
         self._tenants: dict[str, _Supervised] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._on_schedule = False
+        self._ids: set[str] = set()
+        """Whom the configuration names, also while their tasks are being replaced."""
         self._schedule = Schedule(self._wake_all)
         self._alive = services.progress.watch("supervisor", patience=6 * _WATCH_SECONDS)
 
     def start(self, tenants: Tenants, *, on_schedule: bool) -> None:
         """Start a task for each tenant; without `on_schedule` they only run when somebody asks."""
         self._on_schedule = on_schedule
+        self._ids = {tenant.id for tenant in tenants.tenants}
         if on_schedule:
             self._schedule.start(_expressions(tenants.tenants))
         for tenant in tenants.tenants:
@@ -71,6 +74,8 @@ class Supervisor:
 
     async def apply(self, plan: ReloadPlan) -> None:
         """Touch only the tenants that the plan names, each on its own, after what it has under way."""
+        self._ids |= {tenant.id for tenant in plan.added}
+        self._ids -= {tenant.id for tenant in plan.removed}
         for tenant in plan.added:
             self._add(tenant, RunReason.RELOAD)
         await asyncio.gather(
@@ -90,7 +95,7 @@ class Supervisor:
         try:
             async with self._services.state.write() as connection:
                 for run in await runs.open_runs(connection):
-                    if run.tenant_id not in self._tenants:
+                    if run.tenant_id not in self._ids:
                         now = self._services.clock.now()
                         await runs.end(connection, run.id, ended_at=now, outcome=RunOutcome.INCOMPLETE, tally=run.tally)
                         _log.info("run_dropped", tenant=run.tenant_id, run=run.id, reason="the tenant was removed")

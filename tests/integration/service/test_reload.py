@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from inara_daemon.cli.place import Place, read_tenants
+from inara_daemon.sandbox import faults
 from inara_daemon.sandbox.world import demo_world, make_world
 from inara_daemon.service.engine import Engine
 from inara_daemon.store import transactions
@@ -102,6 +103,40 @@ async def test_reload_a_removed_tenant_s_run_ends_and_its_messages_expire(stage:
         while ("beta", "expired") not in await waiting():
             await asyncio.sleep(0.02)
         assert ("alpha", "expired") not in await waiting()
+
+
+async def open_runs(stage: Stage) -> list[str]:
+    async with stage.house() as house, house.state.read() as connection:
+        return [run.tenant_id for run in await runs.open_runs(connection)]
+
+
+@pytest.mark.virtual_time
+async def test_the_run_of_a_tenant_that_was_removed_while_nobody_led_ends(stage: Stage) -> None:
+    stage.add_tenant("alpha", ["Nova Kestrel"])
+    stage.add_tenant("beta", ["Zero Zane"])
+    stage.inara.inject(faults.HANG)
+    async with stage.engine():
+        await until(lambda: stage.inara.arrivals)
+    assert sorted(await open_runs(stage)) == ["alpha", "beta"]
+    del stage.tenants[1]
+    stage.write()
+    async with stage.engine():
+        await until(lambda: stage.titles("alpha"))
+    assert await open_runs(stage) == []
+    assert stage.titles("beta") == []
+
+
+@pytest.mark.virtual_time
+async def test_a_reload_at_the_very_start_drops_no_run_of_a_tenant_that_stays(stage: Stage) -> None:
+    stage.add_tenant("alpha", ["Nova Kestrel"])
+    stage.inara.inject(faults.HANG)
+    async with stage.engine():
+        await until(lambda: stage.inara.arrivals)
+    async with stage.engine() as engine:
+        stage.tenants[0]["inara_daemon"] = {"report": "changes"}
+        await reload(stage, engine)
+        await until(lambda: stage.titles("alpha"))
+    assert len(stage.titles("alpha")) == 1
 
 
 async def test_reload_goes_on_when_the_state_can_t_be_written(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
