@@ -244,7 +244,7 @@ class Deliveries:
     def _step_wall_clock(self) -> None:
         """The wall clock is wrong for a while, by days or hours."""
         right = self.tally.hours * HOUR
-        self.board.wall_shift = right + self.dice.choice([-20 * 24, -24, -1.5, 0.5, 3, 24]) * HOUR
+        self.board.wall_shift = right + self.dice.choice([-9 * 24, -24, -1.5, 0.5, 3, 24]) * HOUR
         for _ in range(3):
             self._kill(next(self._aims))
         self.board.wall_shift = self.tally.hours * HOUR

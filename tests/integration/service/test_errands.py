@@ -207,7 +207,7 @@ async def test_a_test_message_takes_up_no_run(stage: Stage) -> None:
         result = await errand.ask(RequestKind.TEST_WEBHOOK, {"tenants": None}, lambda _: None)
         sent = await errand.delivered(result["messages"], 10)
     assert sent["alpha"]["status"] == "sent"
-    assert stage.titles("alpha") == ["Test message"]
+    assert stage.titles("alpha") == ["Alpha: test message"]
     assert stage.inara.arrivals == []
 
 

@@ -241,7 +241,7 @@ async def test_a_database_that_is_locked_gets_its_rows_later_without_asking_agai
     assert set(rows(path)) == {"Nova Kestrel"}
     assert len(stage.inara.arrivals) == 1
     assert "locked" in stage.texts("alpha")
-    assert stage.texts("alpha").count("new on the roster") == 1
+    assert stage.texts("alpha").count("New commanders (1)") == 1
 
 
 async def test_a_database_that_is_gone_is_said_and_tried_again_at_night(stage: Stage) -> None:

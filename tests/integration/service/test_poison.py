@@ -130,7 +130,7 @@ async def test_failures_the_report_names_the_culprit_and_says_what_becomes_of_it
     async with night.stage.engine():
         await asyncio.sleep(4 * HOUR)
     told = _unescaped(night.stage.texts("alpha"))
-    words = "left out, so that nobody else is refused; tried again by itself in the first run after 2026-11-24"
+    words = "tried again in the first run after 2026-11-24"
     assert f"**{night.culprit}** {words}" in told
     assert len(night.stage.titles("alpha")) == 1
 

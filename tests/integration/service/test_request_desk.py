@@ -54,7 +54,7 @@ async def seconds_until_noticed(stage: Stage) -> float:
         assert stage.titles("alpha") == ["Alpha: first look at 1 commander"]
         ask_from_another_process(stage)
         asked_at = loop.time()
-        await until(lambda: "Test message" in stage.titles("alpha"), seconds=60)
+        await until(lambda: "Alpha: test message" in stage.titles("alpha"), seconds=60)
         return loop.time() - asked_at
 
 
