@@ -87,7 +87,7 @@ def test_a_report_is_drawn_with_everything_that_it_tells() -> None:
     text = drawn(render(build(run)))
     for part in (
         "#alpha",
-        "Grim's Squad: 1 promotion, 1 problem",
+        "Grim's Squad: 1 promoted, 1 problem",
         "Promotions (1)",
         "No_va Combat: Deadly → Elite",
         "Vega, Lyra",
