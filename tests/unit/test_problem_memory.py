@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
 
 import pytest
 from hypothesis import given
@@ -29,19 +30,53 @@ MINUTE = timedelta(minutes=1)
 BUG = Problem("bug", "KeyError in the desk")
 
 
+class Fate(Enum):
+    """What became of a message."""
+
+    UNDER_WAY = auto()
+    ARRIVED = auto()
+    LOST = auto()
+
+
 @dataclass(slots=True)
 class Tenant:
-    """One that hears of every run, night after night."""
+    """One that hears of every run, night after night, unless the message is lost."""
 
     told: Mapping[str, ToldProblem] = field(default_factory=dict)
+    messages: list[Fate] = field(default_factory=list)
+
+    def heard(self) -> dict[str, ToldProblem]:
+        """What was told, as the state has it; that something is over is forgotten once that has arrived."""
+        return {
+            kind: replace(known, lost=self.fate(known) is Fate.LOST)
+            for kind, known in self.told.items()
+            if not (known.over and self.fate(known) is Fate.ARRIVED)
+        }
+
+    def fate(self, known: ToldProblem) -> Fate:
+        assert known.told_in is not None
+        return self.messages[known.told_in]
 
     def hears(
-        self, *problems: Problem, at: datetime = NOW, complete: bool = True, lost: bool = False, sent: bool = True
+        self,
+        *problems: Problem,
+        at: datetime = NOW,
+        complete: bool = True,
+        names_read: bool = True,
+        fate: Fate = Fate.ARRIVED,
+        sent: bool = True,
     ) -> ProblemNews:
         """What a run tells; it is remembered if its report was sent."""
-        news = problem_news(problems, self.told, at, complete=complete, lost=lost)
+        known = self.heard()
+        news = problem_news(problems, known, at, complete=complete, names_read=names_read)
         if sent:
-            self.told = {known.kind: known for known in remember(problems, self.told, news, at)}
+            self.messages.append(fate)
+            remembered = remember(problems, known, news, at)
+            number = len(self.messages) - 1
+            self.told = {
+                told.kind: replace(told, told_in=number if told.told_in is None else told.told_in)
+                for told in remembered
+            }
         return news
 
 
@@ -132,7 +167,9 @@ def test_a_problem_that_changed_is_there_since_it_began_and_waits_a_week_from_it
     tenant = Tenant()
     tenant.hears(*rejected("Nova"))
     tenant.hears(*rejected("Vega"), at=NOW + 3 * DAY)
-    assert tenant.told["name_rejected"] == ToldProblem("name_rejected", digest(rejected("Vega")), NOW, NOW + 3 * DAY)
+    assert tenant.told["name_rejected"] == ToldProblem(
+        "name_rejected", digest(rejected("Vega")), NOW, NOW + 3 * DAY, told_in=1
+    )
     assert tenant.hears(*rejected("Vega"), at=NOW + 7 * DAY) == ProblemNews(unchanged={"name_rejected": NOW})
     assert tenant.hears(*rejected("Vega"), at=NOW + 10 * DAY) == ProblemNews(reminded={"name_rejected": NOW})
 
@@ -163,26 +200,94 @@ def test_a_form_is_made_of_any_text() -> None:
 # --- Runs that did not end well, and reports that did not arrive ------------------------------------------------------
 
 
-def test_an_incomplete_run_ends_no_problem_but_those_of_names() -> None:
+@pytest.mark.parametrize(
+    ("complete", "names_read", "over"),
+    [
+        (True, True, {"bug", "bad_key", "name_rejected", "name_too_long"}),
+        (False, True, {"name_rejected", "name_too_long"}),
+        (False, False, set()),
+        (True, False, {"bug", "bad_key"}),
+    ],
+)
+def test_problems_of_names_are_over_once_the_names_were_read_and_others_after_a_complete_run(
+    over: set[str], *, complete: bool, names_read: bool
+) -> None:
     tenant = Tenant()
     tenant.hears(BUG, Problem("bad_key", "refused"), *rejected("Nova"), Problem("name_too_long", "", "Vega"))
-    news = tenant.hears(at=NOW + DAY, complete=False)
-    assert news == ProblemNews(over={"name_rejected": NOW, "name_too_long": NOW})
-    assert set(tenant.told) == {"bug", "bad_key"}
+    kinds = set(tenant.heard())
+    news = tenant.hears(at=NOW + DAY, complete=complete, names_read=names_read)
+    assert news == ProblemNews(over=dict.fromkeys(over, NOW))
+    assert set(tenant.heard()) == kinds - over
+
+
+def test_what_an_incomplete_run_did_not_end_is_over_after_the_next_complete_one() -> None:
+    tenant = Tenant()
+    tenant.hears(BUG, Problem("bad_key", "refused"))
+    assert tenant.hears(at=NOW + DAY, complete=False) == NO_NEWS
     assert tenant.hears(BUG, at=NOW + 2 * DAY) == ProblemNews(unchanged={"bug": NOW}, over={"bad_key": NOW})
 
 
 def test_a_problem_told_in_a_report_that_was_lost_is_told_again_and_waits_a_week_from_then() -> None:
     tenant = Tenant()
+    tenant.hears(BUG, fate=Fate.LOST)
+    assert tenant.hears(BUG, at=NOW + DAY, fate=Fate.LOST) == ProblemNews(reminded={"bug": NOW})
+    assert tenant.hears(BUG, at=NOW + 2 * DAY) == ProblemNews(reminded={"bug": NOW})
+    assert tenant.hears(BUG, at=NOW + 8 * DAY) == ProblemNews(unchanged={"bug": NOW})
+    assert tenant.hears(BUG, at=NOW + 9 * DAY) == ProblemNews(reminded={"bug": NOW})
+
+
+def test_only_what_the_lost_report_told_is_told_again() -> None:
+    tenant = Tenant()
     tenant.hears(BUG)
-    assert tenant.hears(BUG, at=NOW + DAY, lost=True) == ProblemNews(reminded={"bug": NOW})
-    assert tenant.hears(BUG, at=NOW + 7 * DAY) == ProblemNews(unchanged={"bug": NOW})
-    assert tenant.hears(BUG, at=NOW + 8 * DAY) == ProblemNews(reminded={"bug": NOW})
+    tenant.hears(BUG, *rejected("Nova"), at=NOW + DAY, fate=Fate.LOST)
+    assert tenant.hears(BUG, *rejected("Nova"), at=NOW + 2 * DAY) == ProblemNews(
+        unchanged={"bug": NOW}, reminded={"name_rejected": NOW + DAY}
+    )
+    assert {kind: known.told_in for kind, known in tenant.told.items()} == {"bug": 0, "name_rejected": 2}
 
 
-def test_a_loss_makes_no_news_of_its_own() -> None:
-    assert Tenant().hears(lost=True) == NO_NEWS
-    assert Tenant().hears(BUG, lost=True) == ProblemNews(fresh=frozenset({"bug"}))
+def test_a_loss_is_not_forgotten_over_a_run_that_tried_nothing() -> None:
+    tenant = Tenant()
+    tenant.hears(BUG, fate=Fate.LOST)
+    assert tenant.hears(at=NOW + DAY, complete=False) == NO_NEWS
+    assert tenant.hears(BUG, at=NOW + 2 * DAY) == ProblemNews(reminded={"bug": NOW})
+
+
+def test_what_is_under_way_is_not_told_twice() -> None:
+    tenant = Tenant()
+    tenant.hears(BUG, fate=Fate.UNDER_WAY)
+    assert tenant.hears(BUG, at=NOW + DAY) == ProblemNews(unchanged={"bug": NOW})
+    tenant.messages[0] = Fate.LOST
+    assert tenant.hears(BUG, at=NOW + 2 * DAY) == ProblemNews(reminded={"bug": NOW})
+
+
+@pytest.mark.parametrize(("complete", "names_read"), [(True, True), (False, True), (False, False)])
+def test_that_a_problem_is_over_is_told_until_it_has_arrived(*, complete: bool, names_read: bool) -> None:
+    tenant = Tenant()
+    tenant.hears(*rejected("Nova"))
+    over = ProblemNews(over={"name_rejected": NOW})
+    assert tenant.hears(at=NOW + DAY, fate=Fate.LOST) == over
+
+    def night(number: int, fate: Fate = Fate.ARRIVED) -> ProblemNews:
+        return tenant.hears(at=NOW + number * DAY, complete=complete, names_read=names_read, fate=fate)
+
+    assert night(2, Fate.LOST) == over
+    assert night(3, Fate.UNDER_WAY) == over
+    assert night(30) == NO_NEWS
+    tenant.messages[3] = Fate.LOST
+    assert night(31, Fate.UNDER_WAY) == over
+    tenant.messages[-1] = Fate.ARRIVED
+    assert night(32) == NO_NEWS
+    assert tenant.heard() == {}
+
+
+@pytest.mark.parametrize("fate", Fate)
+def test_a_problem_that_is_back_is_fresh_and_there_since_it_came_back(fate: Fate) -> None:
+    tenant = Tenant()
+    tenant.hears(BUG)
+    tenant.hears(at=NOW + DAY, fate=fate)
+    assert tenant.hears(BUG, at=NOW + 2 * DAY) == ProblemNews(fresh=frozenset({"bug"}))
+    assert tenant.hears(BUG, at=NOW + 9 * DAY) == ProblemNews(reminded={"bug": NOW + 2 * DAY})
 
 
 def test_what_was_not_sent_is_news_until_it_is() -> None:
@@ -234,15 +339,17 @@ some_problems = st.lists(
 
 @dataclass(slots=True)
 class Known:
-    """What a tenant should have heard of one kind."""
+    """What a tenant should have heard of one kind, and in which message."""
 
     form: object
     since: datetime
     told_at: datetime
+    message: int
+    over: bool = False
 
 
 class Nights(RuleBasedStateMachine):
-    """Runs of every kind, against the plain rules in words."""
+    """Runs of every kind, reports with every fate, against the plain rules in words."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -257,41 +364,79 @@ class Nights(RuleBasedStateMachine):
             return None
         return frozenset(problem.name or problem.text.rstrip("0123456789") for problem in mine)
 
-    @rule(problems=some_problems, complete=st.booleans(), lost=st.booleans(), late=st.integers(-180, 180))
-    def night(self, problems: list[Problem], complete: bool, lost: bool, late: int) -> None:
-        at = self.now + late * MINUTE
-        news = self.tenant.hears(*problems, at=at, complete=complete, lost=lost)
+    def is_lost(self, known: Known) -> bool:
+        return self.tenant.messages[known.message] is Fate.LOST
+
+    @rule(
+        problems=some_problems,
+        complete=st.booleans(),
+        names_read=st.booleans(),
+        fate=st.sampled_from(Fate),
+        sent=st.booleans(),
+        late=st.integers(-180, 180),
+    )
+    def night(
+        self, *, problems: list[Problem], complete: bool, names_read: bool, fate: Fate, sent: bool, late: int
+    ) -> None:
+        at, message = self.now + late * MINUTE, len(self.tenant.messages)
+        news = self.tenant.hears(*problems, at=at, complete=complete, names_read=names_read, fate=fate, sent=sent)
         kinds = {problem.kind for problem in problems}
         assert {*news.fresh, *news.reminded, *news.unchanged} == kinds
         assert len(kinds) == len(news.fresh) + len(news.reminded) + len(news.unchanged)
+        assert not set(news.over) & kinds
+        after = dict(self.known)
         for kind in kinds:
             known = self.known.get(kind)
-            if known is None or known.form != self.form(problems, kind):
+            form = self.form(problems, kind)
+            if known is None or known.over:
                 assert kind in news.fresh
-                since = at if known is None else known.since
-                self.known[kind] = Known(self.form(problems, kind), since, at)
-            elif lost or abs(at - known.told_at) >= timedelta(days=6, hours=18):
+                after[kind] = Known(form, at, at, message)
+            elif known.form != form:
+                assert kind in news.fresh
+                after[kind] = Known(form, known.since, at, message)
+            elif self.is_lost(known) or abs(at - known.told_at) >= timedelta(days=6, hours=18):
                 assert news.reminded[kind] == known.since
-                known.told_at = at
+                after[kind] = Known(form, known.since, at, message)
             else:
                 assert news.unchanged[kind] == known.since
-        for kind in [kind for kind in self.known if kind not in kinds]:
-            is_over = complete or kind.startswith("name_")
-            assert (kind in news.over) is is_over
-            if is_over:
-                assert news.over[kind] == self.known.pop(kind).since
-        assert not set(news.over) & kinds
+        for kind, known in self.known.items():
+            if kind in kinds:
+                continue
+            is_gone = names_read if kind.startswith("name_") else complete
+            if self.is_lost(known) if known.over else is_gone:
+                assert news.over[kind] == known.since
+                after[kind] = Known(known.form, known.since, at, message, over=True)
+            else:
+                assert kind not in news.over
+        if sent:
+            self.known = after
+        self.forget_what_has_arrived()
         self.now += DAY
+
+    @precondition(lambda self: Fate.UNDER_WAY in self.tenant.messages)
+    @rule(fate=st.sampled_from([Fate.ARRIVED, Fate.LOST]))
+    def the_oldest_message_under_way_reaches_its_end(self, fate: Fate) -> None:
+        self.tenant.messages[self.tenant.messages.index(Fate.UNDER_WAY)] = fate
+        self.forget_what_has_arrived()
 
     @precondition(lambda self: self.known)
     @rule(days=st.integers(-400, 400))
     def clock_steps(self, days: int) -> None:
         self.now += days * DAY
 
+    def forget_what_has_arrived(self) -> None:
+        for kind, known in list(self.known.items()):
+            if known.over and self.tenant.messages[known.message] is Fate.ARRIVED:
+                del self.known[kind]
+
     @invariant()
     def remembers_exactly_what_was_told(self) -> None:
-        remembered = {kind: (told.since, told.told_at) for kind, told in self.tenant.told.items()}
-        assert remembered == {kind: (known.since, known.told_at) for kind, known in self.known.items()}
+        remembered = {
+            kind: (told.since, told.told_at, told.told_in, told.over) for kind, told in self.tenant.heard().items()
+        }
+        assert remembered == {
+            kind: (known.since, known.told_at, known.message, known.over) for kind, known in self.known.items()
+        }
 
 
 test_over_many_nights_every_problem_is_told_when_it_should_be = Nights.TestCase

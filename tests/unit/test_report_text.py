@@ -21,6 +21,7 @@ from tests.quiet_run import ALL_WELL, NOW, PAGE, changed, facts, met, promoted
 COMBAT, TRADE, EMPIRE, FEDERATION = RankKind.COMBAT, RankKind.TRADE, RankKind.EMPIRE, RankKind.FEDERATION
 NOBODY = Totals(names=3, answered=0, written=0, not_found=0, ambiguous=0, failed=0, requests=0)
 BUG = Problem("bug", "boom")
+FRESH_BUG = frozenset({"bug"})
 NEW = Change(ChangeKind.NEW, new="Nova")
 ONE_OF_EACH = {
     ChangeKind.NEW: NEW,
@@ -159,11 +160,15 @@ def test_no_section_is_empty_and_entries_with_omitted_are_all_of_a_kind(
         ({"problems": [BUG, BUG, Problem("outage", "away")], "changes": [NEW]}, "1 new commander, 2 problems"),
         ({"problems": [BUG], "news": ProblemNews(reminded={"bug": NOW})}, "1 problem"),
         ({"problems": [BUG], "news": ProblemNews(unchanged={"bug": NOW})}, "nothing changed"),
+        ({"news": ProblemNews(over={"bug": NOW})}, "1 problem solved"),
         ({"news": ProblemNews(over={"bug": NOW, "outage": NOW})}, "2 problems solved"),
+        ({"problems": [BUG], "news": ProblemNews(FRESH_BUG, over={"outage": NOW})}, "1 problem, 1 problem solved"),
         ({"first": True}, "nothing changed"),
         ({"first": True, "changes": [NEW] * 3}, "first look at 3 commanders"),
         ({"first": True, "changes": [NEW], "problems": [BUG]}, "first look at 3 commanders, 1 problem"),
         ({"totals": NOBODY, "complete": False}, "the roster could not be brought up to date"),
+        ({"totals": NOBODY, "complete": False, "problems": [BUG]}, "the roster could not be brought up to date"),
+        ({"totals": NOBODY, "complete": False, "changes": [NEW], "problems": [BUG]}, "1 new commander, 1 problem"),
         ({"totals": NOBODY, "problems": [BUG]}, "1 problem"),
         ({"totals": NOBODY, "problems": [BUG], "changes": [NEW]}, "1 new commander, 1 problem"),
         ({"complete": False}, "nothing changed"),
@@ -176,13 +181,19 @@ def test_the_headline_says_what_happened(happened: dict[str, Any], said: str) ->
     assert headline(**{"news": news} | happened | {"changes": changes, "problems": problems}) == said
 
 
+def test_the_headline_counts_commanders_and_not_their_changes() -> None:
+    moved = (changed("Vega", ONE_OF_EACH[ChangeKind.SQUADRON_LEFT]), changed("Vega", NEW))
+    changes = (promoted("Nova", 3), promoted("Nova", 8, TRADE), promoted("Vega", 2), *moved)
+    assert headline(changes=changes) == "1 new commander, 2 promoted, 1 squadron change"
+
+
 def test_a_long_name_of_a_tenant_leaves_room_for_what_happened() -> None:
     assert build(facts(tenant="x" * 80)).title == f"{'x' * 80}: nothing changed"
     assert build(facts(tenant="x" * 81)).title == f"{'x' * 79}…: nothing changed"
     assert build(facts(tenant="x" * 81)).tenant == "x" * 81
 
 
-FRESH = ProblemNews(fresh=frozenset({"bug"}))
+FRESH = ProblemNews(FRESH_BUG)
 REMINDED = ProblemNews(reminded={"bug": NOW})
 UNCHANGED = ProblemNews(unchanged={"bug": NOW})
 ALL_STAYS = "Not everyone could be looked up. What is known of the others stays as it was."
@@ -198,10 +209,12 @@ NOBODY_LOOKED_UP = "Nobody could be looked up. What is known of the commanders s
         (ALL_WELL, True, FRESH, Outcome.PARTIAL, ""),
         (ALL_WELL, True, REMINDED, Outcome.PARTIAL, ""),
         (ALL_WELL, False, ProblemNews(), Outcome.PARTIAL, ALL_STAYS),
+        (ALL_WELL, False, FRESH, Outcome.PARTIAL, ALL_STAYS),
         (ALL_WELL, False, UNCHANGED, Outcome.PARTIAL, ALL_STAYS),
         (NOBODY, True, ProblemNews(), Outcome.GOOD, ""),
         (NOBODY, True, FRESH, Outcome.PARTIAL, ""),
         (NOBODY, True, REMINDED, Outcome.PARTIAL, ""),
+        (NOBODY, False, FRESH, Outcome.FAILED, NOBODY_LOOKED_UP),
         (NOBODY, False, UNCHANGED, Outcome.FAILED, NOBODY_LOOKED_UP),
     ],
 )
@@ -360,6 +373,22 @@ def test_a_first_report_tells_the_ten_most_notable_and_names_twenty_who_are_new(
     assert build(facts(first=True)).summary == ""
 
 
+def test_of_the_most_notable_the_highest_come_first_and_elite_before_every_rank_of_a_navy() -> None:
+    run = facts(
+        first=True,
+        changes=(
+            changed("Rigel", ONE_OF_EACH[ChangeKind.RANK_LEARNED]),
+            changed("Atair", ONE_OF_EACH[ChangeKind.SQUADRON_JOINED]),
+            promoted("King", 14, EMPIRE),
+            promoted("Nova", 3),
+            promoted("Vega", 8),
+            changed("Lyra", Change(ChangeKind.RANK_LEARNED, None, "9", COMBAT)),
+        ),
+    )
+    (found,) = build(run).sections
+    assert [entry.name for entry in found.entries] == ["Vega", "King", "Nova", "Atair", "Lyra", "Rigel"]
+
+
 @given(st.randoms(use_true_random=False))
 def test_in_a_first_report_the_most_notable_kinds_come_first(dice: random.Random) -> None:
     kinds = [kind for kind in ChangeKind if kind is not ChangeKind.NEW]
@@ -408,7 +437,9 @@ def test_problems_are_grouped_by_kind_with_a_count_and_five_examples(count: int,
     ("kind", "hint"),
     [
         ("bad_key", "Make a new key on Inara and put it into tenant.json."),
+        ("not_whitelisted", "Only the operator of this daemon can do something about it."),
         ("name_rejected", "They are asked again by themselves, less and less often."),
+        ("name_set_aside", "They are left out, so that nobody else is refused, and tried again by themselves."),
         ("name_unanswered", "They are asked again in the next run."),
         ("name_too_long", "Names have 64 characters at most. Nobody of that name can be on Inara."),
         ("bug", ""),
@@ -446,6 +477,19 @@ def test_a_problem_that_is_over_is_named_with_its_beginning() -> None:
     }
 
 
+def test_problems_that_are_over_or_as_before_come_in_the_order_of_their_titles() -> None:
+    kinds = (*PROBLEM_TITLES, "timeout")
+    backwards = dict.fromkeys(reversed(kinds), NOW)
+    for news, problems in (
+        (ProblemNews(over=backwards), ()),
+        (ProblemNews(unchanged=backwards), tuple(Problem(kind, "") for kind in reversed(kinds))),
+    ):
+        (found,) = build(facts(problems=problems, news=news)).sections
+        titles = [entry.text.split(":")[0].removesuffix(" (since 1 Jan 2027)") for entry in found.entries]
+        assert titles[:-2] == list(PROBLEM_TITLES.values())[:-1]
+        assert set(titles[-2:]) == {"Disk full", "Timeout"}
+
+
 def test_lost_messages_are_told_as_they_come() -> None:
     lost = tuple(f"The report of run {number} was given up" for number in range(7))
     found = section(facts(undelivered=lost), "Earlier messages")
@@ -453,11 +497,8 @@ def test_lost_messages_are_told_as_they_come() -> None:
 
 
 def test_overlong_names_are_shortened_in_a_problem() -> None:
-    long = "x" * 65
-    report = build(
-        facts(problems=(Problem("name_too_long", "", long),), news=ProblemNews(fresh=frozenset({"name_too_long"})))
-    )
-    assert told(report) == {"Names too long for the table (1)": [(f"{'x' * 40}…", "")]}
+    report = build(met(Problem("name_too_long", "", "x" * 65), Problem("name_too_long", "", "x" * 64)))
+    assert told(report) == {"Names too long for the table (2)": [(f"{'x' * 40}…", ""), ("x" * 64, "")]}
 
 
 def test_a_section_holds_no_more_than_any_channel_shows_and_counts_the_rest() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -73,14 +73,16 @@ async def adopt(state: StateDatabase, host: Host) -> None:
         await log_buffers.adopt(connection, host.clock)
 
 
-async def take(state: StateDatabase, host: Host, destination: str = "alpha") -> tuple[Iterable[LogLine], int]:
+async def take(
+    state: StateDatabase, host: Host, destination: str = "alpha", room: int = 100_000
+) -> tuple[Iterable[LogLine], int]:
     async with state.write() as connection:
-        return await log_buffers.take(connection, destination, host.clock)
+        return await log_buffers.take(connection, destination, host.clock, room=room)
 
 
-async def waiting(state: StateDatabase) -> set[str]:
+async def waiting(state: StateDatabase, host: Host) -> Mapping[str, LogBuffer]:
     async with state.read() as connection:
-        return set(await log_buffers.destinations(connection))
+        return await log_buffers.waiting(connection, host.clock)
 
 
 async def tell(state: StateDatabase, host: Host, destination: str = "alpha") -> Digest | None:
@@ -100,7 +102,7 @@ async def test_where_nothing_was_logged_nothing_waits(state: StateDatabase, host
     assert await load(state, host) == LogBuffer()
     assert await take(state, host) == ((), 0)
     assert await tell(state, host) is None
-    assert await waiting(state) == set()
+    assert await waiting(state, host) == {}
 
 
 async def test_lines_come_back_over_a_restart_as_they_were_logged(url: str, host: Host) -> None:
@@ -130,14 +132,38 @@ async def test_isolation_each_destination_has_lines_of_its_own(state: StateDatab
     await add(state, host, SECOND, destination=OPERATOR)
     assert (await load(state, host)).lines == (FIRST,)
     assert (await load(state, host, OPERATOR)).lines == (SECOND,)
-    assert await waiting(state) == {"alpha", OPERATOR}
+    assert await waiting(state, host) == {"alpha": LogBuffer((FIRST,)), OPERATOR: LogBuffer((SECOND,))}
     await take(state, host)
     assert (await load(state, host, OPERATOR)).lines == (SECOND,)
 
 
 async def test_something_waits_also_where_lines_were_only_counted(state: StateDatabase, host: Host) -> None:
     await add(state, host, held_back=2)
-    assert await waiting(state) == {"alpha"}
+    assert await waiting(state, host) == {"alpha": LogBuffer((), Allowance(held_back=2))}
+
+
+async def test_what_waits_comes_with_what_may_be_told_of_it(state: StateDatabase, host: Host) -> None:
+    await add(state, host, *lines(50), held_back=3)
+    await tell(state, host)
+    await tell(state, host, "beta")
+    (buffer,) = (await waiting(state, host)).values()
+    assert buffer == await load(state, host)
+    assert buffer.allowance.ready_at(host.uptime) == host.uptime + MESSAGE_SECONDS
+
+
+async def test_where_all_was_told_nothing_waits(state: StateDatabase, host: Host) -> None:
+    await add(state, host, FIRST, held_back=3)
+    await tell(state, host)
+    assert await waiting(state, host) == {}
+
+
+async def test_what_waits_since_another_boot_may_be_told_five_minutes_after_this_one(
+    state: StateDatabase, host: Host
+) -> None:
+    await add(state, host, FIRST)
+    host.reboot()
+    (buffer,) = (await waiting(state, host)).values()
+    assert buffer == LogBuffer((FIRST,), Allowance(20.0 + MESSAGE_SECONDS))
 
 
 async def test_what_nobody_can_be_told_is_forgotten(state: StateDatabase, host: Host) -> None:
@@ -146,7 +172,7 @@ async def test_what_nobody_can_be_told_is_forgotten(state: StateDatabase, host: 
     async with state.write() as connection:
         await log_buffers.forget(connection, "alpha")
     assert await load(state, host) == LogBuffer()
-    assert await waiting(state) == {"beta"}
+    assert set(await waiting(state, host)) == {"beta"}
 
 
 # --- What is told ----------------------------------------------------------------------------------------------------
@@ -161,17 +187,59 @@ async def test_a_report_takes_everything_once_and_leaves_the_allowance_as_it_is(
     allowance = (await load(state, host)).allowance
     assert await take(state, host) == (lines(LINES_KEPT), 2)
     assert await take(state, host) == ((), 0)
-    assert await waiting(state) == set()
+    assert await waiting(state, host) == {}
     after = (await load(state, host)).allowance
     assert (after.next_at, after.told, after.held_back) == (allowance.next_at, allowance.told, 0)
 
 
-async def test_what_was_told_or_held_back_is_settled_and_the_rest_waits(state: StateDatabase, host: Host) -> None:
+async def test_a_report_takes_the_first_lines_that_it_has_room_for_and_leaves_the_rest(
+    state: StateDatabase, host: Host
+) -> None:
+    await add(state, host, *lines(30), held_back=2)
+    room = sum(len(str(line)) + 1 for line in lines(12))
+    assert await take(state, host, room=room - 1) == (lines(11), 2)
+    assert await waiting(state, host) == {"alpha": LogBuffer(lines(19, start=11))}
+    assert await take(state, host, room=room) == (lines(11, start=11), 0)
+    assert await take(state, host) == (lines(8, start=22), 0)
+
+
+async def test_a_report_without_room_for_a_line_takes_what_was_held_back(state: StateDatabase, host: Host) -> None:
+    await add(state, host, FIRST, held_back=2)
+    assert await take(state, host, room=10) == ((), 2)
+    assert await load(state, host) == LogBuffer((FIRST,))
+
+
+async def test_what_was_told_is_settled_and_the_rest_waits(state: StateDatabase, host: Host) -> None:
     await add(state, host, *lines(50))
     digest = await tell(state, host)
     assert digest is not None
     assert digest.told == lines(LINES_A_MESSAGE)
     assert await load(state, host) == LogBuffer(lines(30, start=20), digest.after)
+
+
+async def test_what_came_since_a_message_was_made_is_not_settled_with_it(state: StateDatabase, host: Host) -> None:
+    await add(state, host, FIRST)
+    buffer = await load(state, host)
+    digest = next_digest(buffer.lines, buffer.allowance, host.uptime)
+    assert digest is not None
+    await add(state, host, SECOND)
+    async with state.write() as connection:
+        await log_buffers.settle(connection, "alpha", digest, host.clock)
+    assert (await load(state, host)).lines == (SECOND,)
+
+
+async def test_beyond_an_hours_lines_all_wait_and_are_told_in_the_next_hours(state: StateDatabase, host: Host) -> None:
+    await add(state, host, *lines(LINES_KEPT))
+    told: list[LogLine] = []
+    began = host.uptime
+    while len(told) < LINES_KEPT:
+        digest = await tell(state, host)
+        if digest is not None:
+            assert digest.held_back == 0
+            told += digest.told
+        host.uptime += MESSAGE_SECONDS
+    assert tuple(told) == lines(LINES_KEPT)
+    assert HOUR_SECONDS < host.uptime - began < 2 * HOUR_SECONDS
 
 
 async def test_a_restart_gives_no_new_allowance(url: str, host: Host) -> None:
@@ -239,6 +307,8 @@ async def test_nothing_is_adopted_but_the_waits_of_another_boot(state: StateData
     assert after.allowance.told == ((20.0, 1),)
 
 
-async def test_a_line_of_any_text_can_be_kept(state: StateDatabase, host: Host) -> None:
-    await add(state, host, log_line("warning", "x_failed", "name=\ud800", AT))
-    assert len((await load(state, host)).lines) == 1
+@pytest.mark.parametrize("half", [0xD800, 0xDFFF])
+async def test_a_line_of_any_text_can_be_kept(state: StateDatabase, host: Host, half: int) -> None:
+    odd = log_line("warning", f"{chr(half)} failed", f"name={chr(half)}", AT)
+    await add(state, host, odd)
+    assert (await load(state, host)).lines == (odd,)

@@ -322,6 +322,33 @@ def test_a_plain_message_is_no_longer_than_discord_allows_and_has_the_first_log_
     assert "four" not in content
 
 
+@pytest.mark.parametrize("blank", ["", "  ", "\x01", "\u200b"])
+def test_lines_in_which_nothing_is_to_be_seen_are_left_out(blank: str) -> None:
+    text = f"{blank}\n{blank}\nOne.\n{blank}\nTwo.\n{blank}"
+    report = replace(REPORT, summary=text, totals=text)
+    assert embed(report)["description"] == "One.\nTwo."
+    assert embed(report)["fields"] == [{"name": "This run", "value": "One.\nTwo.", "inline": False}]
+    lines = ["**Grim: nothing changed**", "One.", "Two.", "One.", "Two.", "Run 7"]
+    assert render(report, plain=True)["content"].split("\n") == lines
+    nothing = embed(replace(REPORT, summary=f"{blank}\n{blank}", totals=blank))
+    assert "description" not in nothing
+    assert nothing["fields"] == []
+
+
+@pytest.mark.parametrize("sign", ["\n", "\r\n", "\t", "\x1b", "\u202e", "\u2028", chr(0xD800)])
+def test_a_log_line_is_one_line_without_signs_that_nobody_can_see(sign: str) -> None:
+    report = replace(REPORT, log_lines=(f"error a{sign}b", "c"))
+    ((_, block),) = fields(report)
+    assert block.split("\n") == ["```text", "error a b", "c", "```"]
+    assert "\nerror a b\nc\n" in render(report, plain=True)["content"]
+
+
+def test_in_a_plain_message_the_next_run_is_not_lost_behind_long_log_lines() -> None:
+    content = render(replace(REPORT, next_run_at=NOW, log_lines=("x" * 900,) * 3), plain=True)["content"]
+    assert "Next run <t:" in content
+    assert content.endswith("x…")
+
+
 def test_log_lines_alone_stand_in_the_description_where_there_is_more_room_than_in_a_field() -> None:
     lines = tuple(f"{number:03} {'x' * 60}" for number in range(50))
     found = embed(Report("Grim", 0, Outcome.FAILED, "Grim: 50 log lines", "7 more.", (), None, NOW, lines))
@@ -425,6 +452,9 @@ def test_what_fits_is_shown_whole() -> None:
         ("Nova", 4, "Nova"),
         ("Nova Prime", 5, "Nova…"),
         ("x" * 10, 1, "…"),
+        ("x" * 10, 0, ""),
+        ("x" * 10, -3, ""),
+        ("", 0, ""),
         (ROCKET * 2, 4, ROCKET * 2),
         (ROCKET * 3, 5, f"{ROCKET * 2}…"),
         (ROCKET * 3, 4, f"{ROCKET}…"),

@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -231,8 +232,8 @@ def note(book: Logbook, tenant: object, method: str = "warning", **more: Any) ->
 
 
 def shown(book: Logbook) -> dict[str, list[str]]:
-    """What everybody gets, without the time."""
-    return {destination: [str(line)[9:] for line in lines] for destination, (lines, _) in book.take().items()}
+    """What everybody gets, without the date and the time."""
+    return {destination: [str(line)[15:] for line in lines] for destination, (lines, _) in book.take().items()}
 
 
 @pytest.mark.parametrize("event", ["x_failed", *sorted(OPERATORS | TOLD_BY_REPORTS)])
@@ -247,16 +248,18 @@ def test_an_event_of_a_tenant_goes_to_whoever_can_do_something_about_it(event: s
     ("event", "destinations"),
     [
         ("x_failed", {"grim"}),
-        ("tenant_crashed", {"grim", OPERATOR}),
-        ("tenant_stuck", {"grim", OPERATOR}),
-        ("tenant_unusable", {"grim", OPERATOR}),
+        ("tenant_crashed", {OPERATOR}),
+        ("tenant_stuck", {OPERATOR}),
+        ("tenant_unusable", {OPERATOR}),
         ("webhook_dead", {OPERATOR}),
+        ("message_lost", {OPERATOR}),
         ("delivery_crashed", {OPERATOR}),
         ("delivery_failing", set()),
         ("message_refused", set()),
-        ("message_lost", set()),
         ("run_incomplete", set()),
         ("name_skipped", set()),
+        ("database_failed", set()),
+        ("discovery_failed", set()),
     ],
 )
 def test_these_events_have_these_destinations(event: str, destinations: set[str]) -> None:
@@ -273,14 +276,15 @@ def test_an_event_without_a_tenant_is_the_operators(tenant: object) -> None:
     assert [line.split()[1] for line in shown(book).pop(OPERATOR)] == ["x_failed", "name_skipped"]
 
 
-def test_the_operators_own_messages_cause_no_messages_to_the_operator() -> None:
+@pytest.mark.parametrize("event", ["x_failed", *sorted(OPERATORS | TOLD_BY_REPORTS)])
+def test_the_operators_own_messages_cause_no_messages_to_anybody(event: str) -> None:
     book = Logbook()
-    note(book, OPERATOR, event="delivery_failing")
-    note(book, OPERATOR, event="message_lost")
-    note(book, OPERATOR)
-    assert shown(book) == {}
-    note(book, OPERATOR, event="tenant_crashed")
-    assert shown(book) == {OPERATOR: ["warning tenant_crashed tenant="]}
+    note(book, OPERATOR, event=event)
+    assert book.take() == {}
+
+
+def test_what_only_the_operator_can_mend_is_told_to_nobody_else() -> None:
+    assert OPERATORS <= TOLD_BY_REPORTS
 
 
 def test_isolation_no_line_of_a_tenant_is_in_anothers_buffer() -> None:
@@ -337,7 +341,6 @@ def test_a_line_for_the_operator_names_the_tenant_and_the_run() -> None:
     book = Logbook()
     note(book, "grim", event="tenant_crashed", run=7, error="boom")
     assert shown(book) == {
-        "grim": ["warning tenant_crashed error=boom"],
         OPERATOR: ["warning tenant_crashed tenant=grim run=7 error=boom"],
     }
 
@@ -387,6 +390,16 @@ def test_a_buffer_is_bounded_keeps_the_oldest_and_counts_what_found_no_room() ->
     assert [line.text for line in kept] == [f"name={name_of(number)}" for number in range(LINES_KEPT)]
     assert left_out == 5
     assert taken["dawn"][1] == 0
+
+
+def test_a_full_buffer_still_joins_what_is_alike_and_counts_every_line_of_what_is_not() -> None:
+    book = Logbook()
+    for number in range(LINES_KEPT):
+        note(book, "grim", name=name_of(number))
+    note(book, "grim", name=name_of(LINES_KEPT - 1))
+    book.put("grim", [replace(log_line("warning", "y_failed", "", AT), count=7)])
+    kept, left_out = book.take()["grim"]
+    assert (len(kept), kept[-1].count, left_out) == (LINES_KEPT, 2, 7)
 
 
 def test_taking_empties_the_buffers() -> None:
