@@ -71,7 +71,7 @@ def _storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def that_fit(lines: Iterable[LogLine], room: int) -> int:
+def that_fit(lines: Sequence[LogLine], room: int) -> int:
     """How many of the lines, from the first on, fit into so many characters of a message."""
     used = 0
     for count, line in enumerate(lines):
@@ -79,7 +79,7 @@ def that_fit(lines: Iterable[LogLine], room: int) -> int:
         used += len(shown.encode("utf-16-le")) // 2 + shown.count("`") + 1
         if used > room:
             return count
-    return sum(1 for _ in lines)
+    return len(lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +95,13 @@ class Allowance:
 
     def left(self, now: float) -> int:
         """How many lines may be told now, so that no hour has too many."""
-        return LINES_AN_HOUR - sum(count for at, count in self.told if at > now - HOUR_SECONDS)
+        return LINES_AN_HOUR - sum(count for at, count in self.told if at + HOUR_SECONDS > now)
 
     def ready_at(self, now: float) -> float:
         """When the next message may leave."""
         if self.left(now) > 0:
             return self.next_at
-        oldest = min(at for at, count in self.told if count and at > now - HOUR_SECONDS)
+        oldest = min(at for at, count in self.told if count and at + HOUR_SECONDS > now)
         return max(self.next_at, oldest + HOUR_SECONDS)
 
 
@@ -119,7 +119,7 @@ def next_digest(waiting: Sequence[LogLine], allowance: Allowance, now: float) ->
     if not (waiting or allowance.held_back) or now < allowance.ready_at(now):
         return None
     most = min(allowance.left(now), LINES_A_MESSAGE, that_fit(waiting, ROOM_IN_A_MESSAGE))
-    recently = tuple((at, count) for at, count in allowance.told if at > now - HOUR_SECONDS)
+    recently = tuple((at, count) for at, count in allowance.told if at + HOUR_SECONDS > now)
     after = Allowance(now + MESSAGE_SECONDS, (*recently, (now, most)))
     return Digest(tuple(waiting[:most]), allowance.held_back, after)
 

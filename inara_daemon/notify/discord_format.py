@@ -36,6 +36,7 @@ _LOG_LINE = 400
 _LOG_ALONE = 3_500
 """What log lines may take where there is nothing else to tell."""
 _PLAIN_LOG_LINES = 3
+_CONTINUED = ", continued"
 _COLOURS = {Outcome.GOOD: 0x2ECC71, Outcome.PARTIAL: 0xF1C40F, Outcome.FAILED: 0xE74C3C}
 _JOINER = "\N{ZERO WIDTH JOINER}"
 """Not printable by itself, but what makes one emoji of two."""
@@ -75,9 +76,11 @@ def render(report: Report, *, plain: bool = False) -> dict[str, Any]:
     """The payload of the message; `plain` is a short text without an embed, for what refuses the rich form."""
     message: dict[str, Any] = {"allowed_mentions": {"parse": []}}
     if plain:
-        log = report.log_lines[:_PLAIN_LOG_LINES]
+        log = list(map(escape, report.log_lines[:_PLAIN_LOG_LINES]))
+        left = len(report.log_lines) - len(log) + report.log_lines_dropped
+        log += [f"… and {left:,} more in the log"] if left else []
         lines = [f"**{escape(report.title)}**", *_shown_lines(report.summary), *_shown_lines(report.totals)]
-        lines += [*_next_run(report), *map(escape, log), *_shown_lines(report.footer)]
+        lines += [*_next_run(report), *log, *_shown_lines(report.footer)]
         return {**message, "content": cut("\n".join(lines), CONTENT)}
     return {**message, "embeds": [_embed(report)]}
 
@@ -171,7 +174,11 @@ def _split(section: Section, most: int) -> list[Section]:
     rest = section
     while len(parts) < most - 1 and (fitting := _fitting(rest, FIELD_VALUE)) < len(rest.entries):
         parts.append(replace(rest, entries=rest.entries[:fitting], omitted=0))
-        rest = Section(f"{section.title}, continued", rest.entries[fitting:], section.omitted)
+        rest = Section(
+            f"{cut(section.title, _SECTION_TITLE - len(_CONTINUED))}{_CONTINUED}",
+            rest.entries[fitting:],
+            section.omitted,
+        )
     return [*parts, rest]
 
 

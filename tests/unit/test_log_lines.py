@@ -261,7 +261,6 @@ def test_messages_of_more_than_an_hour_ago_give_the_hour_nothing_back() -> None:
     assert spent.ready_at(BOOTED + 900) == BOOTED + 3_900
 
 
-@pytest.mark.xfail(strict=True, reason="now - 3600 is less than a moment of which now is 3600 seconds later")
 def test_no_message_is_empty_at_the_very_end_of_an_hour() -> None:
     spent = Allowance(0.0, ((0.1, LINES_AN_HOUR),))
     digest = next_digest(lines(1), spent, spent.ready_at(300.0))

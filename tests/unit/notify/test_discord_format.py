@@ -318,7 +318,7 @@ def test_a_message_shows_the_report() -> None:
 def test_a_plain_message_is_no_longer_than_discord_allows_and_has_the_first_log_lines() -> None:
     assert units(render(replace(REPORT, summary="x" * 3_000), plain=True)["content"]) == 2_000
     content = render(replace(REPORT, log_lines=("one", "two", "three", "four")), plain=True)["content"]
-    assert "one\ntwo\nthree\n" in content
+    assert "one\ntwo\nthree\n… and 1 more in the log" in content
     assert "four" not in content
 
 
