@@ -37,6 +37,8 @@ _LOG_ALONE = 3_500
 """What log lines may take where there is nothing else to tell."""
 _PLAIN_LOG_LINES = 3
 _CONTINUED = ", continued"
+_FULL = FIELD_VALUE + _SECTION_TITLE + _ROOM_FOR_MORE
+"""The most that a field costs."""
 _COLOURS = {Outcome.GOOD: 0x2ECC71, Outcome.PARTIAL: 0xF1C40F, Outcome.FAILED: 0xE74C3C}
 _JOINER = "\N{ZERO WIDTH JOINER}"
 """Not printable by itself, but what makes one emoji of two."""
@@ -155,15 +157,18 @@ def _fields(sections: Sequence[Section], room: int, most: int) -> list[dict[str,
 
 
 def _parts(sections: Sequence[Section], room: int, most: int) -> list[Section]:
-    """The sections, where all is short enough the long ones in several parts: a field holds too little for them."""
+    """The sections, the long ones in several parts as far as there is room: a field holds too little for them."""
     spare = room - sum(map(_cost, sections))
     found: list[Section] = []
     for position, section in enumerate(sections):
+        before = _cost(section)
         parts = _split(section, most - len(found) - (len(sections) - position - 1))
-        while len(parts) > 1 and sum(map(_cost, parts)) - _cost(section) > spare:
-            *parts, before, last = parts
-            parts.append(replace(before, entries=before.entries + last.entries, omitted=last.omitted))
-        spare -= sum(map(_cost, parts)) - _cost(section)
+        costs = list(map(_cost, parts))
+        while len(parts) > 1 and sum(costs) > spare + before:
+            *parts, last_but_one, last = parts
+            parts.append(replace(last_but_one, entries=last_but_one.entries + last.entries, omitted=last.omitted))
+            costs = [*costs[: len(parts) - 1], _FULL]
+        spare -= sum(costs) - before if len(parts) > 1 else 0
         found += parts
     return found
 
@@ -172,18 +177,17 @@ def _split(section: Section, most: int) -> list[Section]:
     """Parts of a section that fit a field each, all but the last one of so many."""
     parts: list[Section] = []
     rest = section
-    while len(parts) < most - 1 and (fitting := _fitting(rest, FIELD_VALUE)) < len(rest.entries):
+    while len(parts) < most - 1 and (fitting := len(_shown(rest, FIELD_VALUE))) < len(rest.entries):
         parts.append(replace(rest, entries=rest.entries[:fitting], omitted=0))
-        rest = Section(
-            f"{cut(section.title, _SECTION_TITLE - len(_CONTINUED))}{_CONTINUED}",
-            rest.entries[fitting:],
-            section.omitted,
-        )
+        title = f"{cut(section.title, _SECTION_TITLE - len(_CONTINUED))}{_CONTINUED}"
+        rest = Section(title, rest.entries[fitting:], section.omitted)
     return [*parts, rest]
 
 
 def _cost(section: Section) -> int:
-    return length(cut(section.title, _SECTION_TITLE)) + length(_value(section, FIELD_VALUE))
+    """What a field wants of the room: its name, and its value with the room to say how many are left."""
+    value = length(_value(section, FIELD_VALUE)) + _ROOM_FOR_MORE + len(_between(section))
+    return length(cut(section.title, _SECTION_TITLE)) + max(value, _KEPT_ROOM)
 
 
 def _rest(sections: Sequence[Section]) -> Section:
@@ -193,23 +197,24 @@ def _rest(sections: Sequence[Section]) -> Section:
 
 def _value(section: Section, width: int) -> str:
     """The hint if there is room, the entries that fit, each a line or names in a row, and how many did not."""
-    hint, between = _hint(section, width), _between(section)
-    width -= length(hint)
-    shown = [_line(entry, width // 2) for entry in section.entries[: _fitting(section, width + length(hint))]]
+    shown = _shown(section, width)
     left = len(section.entries) + section.omitted - len(shown)
     more = [f"… and {left:,} more"] if left else []
-    return hint + between.join([*shown, *more])
+    return _hint(section, width) + _between(section).join([*shown, *more])
 
 
-def _fitting(section: Section, width: int) -> int:
-    """How many entries fit, with room to say how many did not."""
+def _shown(section: Section, width: int) -> list[str]:
+    """The entries that fit, with room to say how many did not."""
     width -= length(_hint(section, width))
     between, used = len(_between(section)), 0
-    for count, entry in enumerate(section.entries):
-        used += length(_line(entry, width // 2)) + between
+    shown: list[str] = []
+    for entry in section.entries:
+        line = _line(entry, width // 2)
+        used += length(line) + between
         if used > width - _ROOM_FOR_MORE:
-            return count
-    return len(section.entries)
+            break
+        shown.append(line)
+    return shown
 
 
 def _hint(section: Section, width: int) -> str:
@@ -222,10 +227,10 @@ def _between(section: Section) -> str:
 
 def _line(entry: Entry, width: int) -> str:
     """A commander and what there is to say; what is too long loses its words first, then its link, then its end."""
-    text = escape(entry.text)
+    text = escape(entry.text[:FIELD_VALUE])  # no more can be shown
     if entry.name is None:
         return cut(text, width) or "?"
-    name = escape(entry.name.strip()) or "?"
+    name = escape(entry.name.strip()[:FIELD_VALUE]) or "?"
     linked = f"[{name}]({entry.url})" if entry.url is not None and _CLEAN_URL.fullmatch(entry.url) else name
     for head in (linked, name):
         whole = f"**{head}** " if text else head
