@@ -144,6 +144,17 @@ def test_lines_of_any_text_have_an_identity() -> None:
     assert line(text="half a sign: \ud800").identity != line(text="half a sign:").identity
 
 
+def test_only_what_is_kept_of_an_event_makes_lines_differ() -> None:
+    assert line("x" * 200 + "a").identity == line("x" * 200 + "b").identity
+    assert line("x" * 199 + "a").identity != line("x" * 199 + "b").identity
+    assert line("\ud800_failed").identity == line("?_failed").identity
+
+
+def test_a_line_has_the_identity_that_it_was_given_whatever_its_text() -> None:
+    one, other = replace(line("x_failed"), identity="same"), replace(line("y_failed"), identity="same")
+    assert join([one], [other]) == ((replace(other, count=2),), 0)
+
+
 def test_a_line_keeps_its_identity_in_all_that_is_joined_to_it() -> None:
     one, other = line(text="tries=1"), line(text="tries=2", seconds=9)
     assert one.joined(other).identity == other.joined(one).identity == one.identity
@@ -285,6 +296,11 @@ def test_how_many_were_held_back_is_told_even_if_nothing_else_is() -> None:
 def test_a_line_takes_its_utf_16_units_and_its_backticks_twice(text: str, room: int) -> None:
     some = [line(text=text)] * 3
     assert [that_fit(some, room * fits - less) for fits in (1, 2, 3, 9) for less in (1, 0)] == [0, 1, 1, 2, 2, 3, 3, 3]
+
+
+def test_a_line_behind_one_that_does_not_fit_waits_with_it() -> None:
+    short, long = line(text="a"), line(text="y" * 500)
+    assert that_fit([short, long, short], len(str(short)) * 2 + 2) == 1
 
 
 def test_where_there_is_no_line_none_fits() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -207,6 +207,21 @@ async def test_a_report_without_room_for_a_line_takes_what_was_held_back(state: 
     await add(state, host, FIRST, held_back=2)
     assert await take(state, host, room=10) == ((), 2)
     assert await load(state, host) == LogBuffer((FIRST,))
+
+
+async def test_a_report_takes_once_what_was_only_counted(state: StateDatabase, host: Host) -> None:
+    await add(state, host, held_back=2)
+    assert await take(state, host) == ((), 2)
+    assert await take(state, host) == ((), 0)
+    assert await waiting(state, host) == {}
+
+
+async def test_a_line_keeps_the_identity_that_it_was_stored_with(state: StateDatabase, host: Host) -> None:
+    stored = replace(FIRST, identity="of an older version")
+    await add(state, host, stored)
+    assert (await load(state, host)).lines == (stored,)
+    await add(state, host, replace(SECOND, identity=stored.identity))
+    assert [line.count for line in (await load(state, host)).lines] == [2]
 
 
 async def test_what_was_told_is_settled_and_the_rest_waits(state: StateDatabase, host: Host) -> None:
