@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from inara_daemon.change_words import words
@@ -32,7 +31,7 @@ def build(facts: RunFacts) -> Report:
         _names_section("Not found on Inara", facts.not_found, _NOT_FOUND_HINT),
         _names_section("Ambiguous on Inara", facts.ambiguous, _AMBIGUOUS_HINT),
         *_problem_sections(facts),
-        Section("Earlier messages that did not arrive", tuple(Entry(text) for text in facts.undelivered)),
+        _section("Earlier messages that did not arrive", [Entry(text) for text in facts.undelivered]),
     ]
     outcome = _outcome(facts)
     return Report(
@@ -41,7 +40,7 @@ def build(facts: RunFacts) -> Report:
         outcome=outcome,
         title=f"{_short(facts.tenant)}: {_headline(facts, outcome)}",
         summary=_lead(facts, outcome),
-        sections=tuple(_bounded(section) for section in sections if section.entries or section.omitted),
+        sections=tuple(section for section in sections if section.entries),
         next_run_at=facts.next_run_at,
         ended_at=facts.ended_at,
         log_lines=facts.log_lines,
@@ -60,9 +59,9 @@ _REASONS: Mapping[str, str] = {
 }
 
 
-def _bounded(section: Section) -> Section:
-    left = max(len(section.entries) - _MOST_ENTRIES, 0)
-    return replace(section, entries=section.entries[:_MOST_ENTRIES], omitted=section.omitted + left)
+def _section(title: str, entries: Sequence[Entry], most: int = _MOST_ENTRIES, hint: str = "") -> Section:
+    """At most so many entries, and how many more there are."""
+    return Section(title, tuple(entries[:most]), max(len(entries) - most, 0), hint)
 
 
 # --- At the top ------------------------------------------------------------------------------------------------------
@@ -176,7 +175,7 @@ def _change_sections(facts: RunFacts) -> list[Section]:
         if kinds == {ChangeKind.PROMOTED}:
             changes.sort(key=_height, reverse=True)
         entries = _entries(changes, say_new=kinds != {ChangeKind.NEW})
-        found.append(Section(f"{title} ({len(entries):,})", entries))
+        found.append(_section(f"{title} ({len(entries):,})", entries))
     return found
 
 
@@ -195,8 +194,8 @@ def _first_sections(changes: Sequence[CommanderChange]) -> list[Section]:
     highest = sorted(others, key=_height, reverse=True)
     entries = _entries(sorted(highest, key=lambda change: notability.index(change.change.kind)))
     return [
-        Section("Most notable", entries[:MOST_NOTABLE], len(entries[MOST_NOTABLE:])),
-        Section(f"New commanders ({len(new):,})", new[:NAMES_IN_A_ROW], len(new[NAMES_IN_A_ROW:])),
+        _section("Most notable", entries, MOST_NOTABLE),
+        _section(f"New commanders ({len(new):,})", new, NAMES_IN_A_ROW),
     ]
 
 
@@ -227,8 +226,7 @@ _AMBIGUOUS_HINT = "Inara showed somebody of another name: nothing was changed. I
 
 
 def _names_section(title: str, names: Sequence[str], hint: str) -> Section:
-    entries = tuple(Entry("", name) for name in names[:NAMES_IN_A_ROW])
-    return Section(f"{title} ({len(names):,})", entries, max(len(names) - NAMES_IN_A_ROW, 0), hint)
+    return _section(f"{title} ({len(names):,})", [Entry("", name) for name in names], NAMES_IN_A_ROW, hint)
 
 
 _PROBLEM_TITLES: Mapping[str, str] = {
@@ -268,8 +266,8 @@ def _problem_sections(facts: RunFacts) -> list[Section]:
     ]
     return [
         *told,
-        Section("No longer a problem", tuple(over)),
-        Section("As before (told again once a week)", tuple(unchanged)),
+        _section("No longer a problem", over),
+        _section("As before (told again once a week)", unchanged),
     ]
 
 
@@ -287,7 +285,7 @@ def _problem_section(kind: str, problems: Sequence[Problem], facts: RunFacts) ->
     still = "" if since is None else f", still there since {_day(since)}"
     entries = [Entry(problem.text, problem.name and _short_name(problem.name)) for problem in problems]
     title = f"{_problem_title(kind)} ({len(problems):,}){still}"
-    return _some(title, entries, _PROBLEM_HINTS.get(kind, ""))
+    return _section(title, entries, EXAMPLES, _PROBLEM_HINTS.get(kind, ""))
 
 
 def _problem_title(kind: str) -> str:
@@ -296,10 +294,6 @@ def _problem_title(kind: str) -> str:
 
 def _short_name(name: str) -> str:
     return name if len(name) <= MAX_NAME_LENGTH else f"{name[:40]}…"
-
-
-def _some(title: str, entries: Sequence[Entry], hint: str = "") -> Section:
-    return Section(title, tuple(entries[:EXAMPLES]), max(len(entries) - EXAMPLES, 0), hint)
 
 
 def _day(moment: datetime) -> str:
