@@ -124,19 +124,20 @@ def next_digest(waiting: Sequence[LogLine], allowance: Allowance, now: float) ->
     return Digest(tuple(waiting[:most]), allowance.held_back, after)
 
 
+def keep(lines: dict[str, LogLine], line: LogLine) -> int:
+    """Put a line among those that wait, by identity; as how many it counts if there is no room."""
+    known = lines.get(line.identity)
+    if known is None and len(lines) >= LINES_KEPT:
+        return line.count
+    lines[line.identity] = line if known is None else known.joined(line)
+    return 0
+
+
 def join(waiting: Iterable[LogLine], more: Iterable[LogLine]) -> tuple[tuple[LogLine, ...], int]:
     """All lines, the oldest first, those that are alike as one; and how many found no room."""
-    by_identity = {line.identity: line for line in waiting}
-    left_out = 0
-    for line in more:
-        known = by_identity.get(line.identity)
-        if known is not None:
-            by_identity[line.identity] = known.joined(line)
-        elif len(by_identity) < LINES_KEPT:
-            by_identity[line.identity] = line
-        else:
-            left_out += line.count
-    return tuple(sorted(by_identity.values(), key=lambda line: line.first_at)), left_out
+    kept = {line.identity: line for line in waiting}
+    left_out = sum(keep(kept, line) for line in more)
+    return tuple(sorted(kept.values(), key=lambda line: line.first_at)), left_out
 
 
 def digest_report(digest: Digest, whose: str, now: datetime, *, lost: Sequence[str] = ()) -> Report:
@@ -146,9 +147,7 @@ def digest_report(digest: Digest, whose: str, now: datetime, *, lost: Sequence[s
     title = "log lines" if worst is None else worst.event.replace("_", " ")[:_LONGEST_TITLE]
     notes = [f"Before this: {line}" for line in lost]
     if digest.held_back:
-        notes.append(
-            f"{digest.held_back:,} more were held back, as {LINES_AN_HOUR} an hour are the most: see the journal."
-        )
+        notes.append(f"{digest.held_back:,} more were held back, as they came too fast: the journal has them.")
     return Report(
         tenant=whose,
         run_id=0,

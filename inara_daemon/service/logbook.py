@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from inara_daemon.log_lines import LINES_KEPT, LogLine, log_line
+from inara_daemon.log_lines import LogLine, keep, log_line
 from inara_daemon.store.state.outbox import OPERATOR
 
 _MASK = "***"
@@ -76,15 +76,6 @@ class _Waiting:
     lines: dict[str, LogLine] = field(default_factory=dict)
     left_out: int = 0
 
-    def add(self, line: LogLine) -> None:
-        known = self.lines.get(line.identity)
-        if known is not None:
-            self.lines[line.identity] = known.joined(line)
-        elif len(self.lines) < LINES_KEPT:
-            self.lines[line.identity] = line
-        else:
-            self.left_out += line.count
-
 
 class Logbook:
     """Keeps the lines from warning up until somebody takes them: a tenant's for the tenant, the rest for the operator.
@@ -109,8 +100,7 @@ class Logbook:
         with self._lock:
             waiting = self._waiting.setdefault(destination, _Waiting())
             waiting.left_out += left_out
-            for line in lines:
-                waiting.add(line)
+            waiting.left_out += sum(keep(waiting.lines, line) for line in lines)
         self.on_news()
 
     def take(self) -> dict[str, tuple[tuple[LogLine, ...], int]]:

@@ -463,7 +463,7 @@ def test_a_long_name_of_a_tenant_leaves_room_for_the_event() -> None:
 def test_a_message_says_how_many_were_held_back_and_where_they_are() -> None:
     report = digest_report(digest_of(line(), held_back=1_004), "Grim", AT)
     assert report.title == "Grim: x failed"
-    assert report.summary == "1,004 more were held back, as 60 an hour are the most: see the journal."
+    assert report.summary == "1,004 more were held back, as they came too fast: the journal has them."
 
 
 def test_a_message_names_those_before_it_that_were_lost() -> None:
@@ -471,7 +471,7 @@ def test_a_message_names_those_before_it_that_were_lost() -> None:
     assert report.summary.split("\n") == [
         "Before this: one was refused",
         "Before this: one was given up",
-        "2 more were held back, as 60 an hour are the most: see the journal.",
+        "2 more were held back, as they came too fast: the journal has them.",
     ]
 
 
