@@ -10,6 +10,8 @@ from typing import Any
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 
+_EACH_MINUTE = "*"
+
 
 @dataclass(slots=True)
 class Timetable:
@@ -61,7 +63,7 @@ class Schedule:
 
     def start(self, expressions: frozenset[str]) -> None:
         """Begin to wake at the times of these cron expressions."""
-        self._scheduler.add_job(self._wake, CronTrigger(minute="*", timezone=UTC), id="each minute", **_JOB)
+        self._scheduler.add_job(self._wake, CronTrigger(minute=_EACH_MINUTE, timezone=UTC), id="each minute", **_JOB)
         self.replace(expressions)
         self._scheduler.start()
 

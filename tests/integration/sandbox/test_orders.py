@@ -129,13 +129,14 @@ async def test_the_process_obeys_and_tells_of_violations_at_its_end(tmp_path: Pa
         *("--arrivals", str(arrivals), "--attempts", str(attempts)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
     assert process.stdin is not None
     assert process.stdout is not None
+    assert process.stderr is not None
     told = json.loads(await process.stdout.readline())
-    process.stdin.write(b"http_503\nunheard_of\ndiscord:http_502\n")
-    await process.stdin.drain()
-    await asyncio.sleep(0.1)  # nothing tells that an order was heard
+    process.stdin.write(b"http_503\ndiscord:http_502\nunheard_of\n")
+    assert b"unheard_of" in await process.stderr.readline()  # so all before it were heard
     async with aiohttp.ClientSession() as session:
         for _ in range(2):
             await (await session.post(told["inara"], data=b"{}")).read()

@@ -13,14 +13,12 @@ from typing import Any
 import pytest
 import structlog
 
-from inara_daemon.inara import desk
 from inara_daemon.log_lines import LINES_A_MESSAGE, LINES_AN_HOUR
-from inara_daemon.notify import outbox
 from inara_daemon.sandbox import faults
 from inara_daemon.sandbox.discord import Message
 from inara_daemon.sandbox.world import demo_world
-from inara_daemon.service import request_desk, supervisor
 from inara_daemon.store.state import log_buffers
+from tests.integration.service.rare_looks import look_rarely
 from tests.stage import Stage, open_stage
 
 pytestmark = pytest.mark.virtual_time
@@ -33,11 +31,7 @@ _log = structlog.get_logger("tests")
 
 @pytest.fixture(autouse=True)
 def _rare_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hours pass sooner when whoever waits looks around once a minute only."""
-    monkeypatch.setattr(request_desk, "POLL_SECONDS", MINUTE)
-    monkeypatch.setattr(desk, "_LONGEST_NAP_SECONDS", MINUTE)
-    monkeypatch.setattr(outbox, "_NAP_SECONDS", MINUTE)
-    monkeypatch.setattr(supervisor, "_WATCH_SECONDS", MINUTE)
+    look_rarely(monkeypatch, MINUTE)
 
 
 @pytest.fixture

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from inara_daemon.inara import desk
-from inara_daemon.notify import outbox
 from inara_daemon.sandbox.world import make_world
-from inara_daemon.service import request_desk, supervisor, tenant_task
+from tests.integration.service.rare_looks import look_rarely
 from tests.stage import open_stage
 
 pytestmark = pytest.mark.virtual_time
@@ -19,12 +17,7 @@ MINUTE, HOUR = 60.0, 3_600.0
 
 @pytest.fixture(autouse=True)
 def _rare_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hours pass sooner when whoever waits looks around once a minute only."""
-    monkeypatch.setattr(request_desk, "POLL_SECONDS", MINUTE)
-    monkeypatch.setattr(desk, "_LONGEST_NAP_SECONDS", MINUTE)
-    monkeypatch.setattr(outbox, "_NAP_SECONDS", MINUTE)
-    monkeypatch.setattr(supervisor, "_WATCH_SECONDS", MINUTE)
-    monkeypatch.setattr(tenant_task, "_NAP_SECONDS", MINUTE)
+    look_rarely(monkeypatch, MINUTE)
 
 
 async def test_the_whole_nights_cost_of_tenants_that_begin_together_is_limited(tmp_path: Path) -> None:

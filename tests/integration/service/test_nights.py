@@ -11,14 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from inara_daemon.inara import desk
-from inara_daemon.notify import outbox
 from inara_daemon.sandbox import faults
 from inara_daemon.sandbox.world import demo_world, make_world
-from inara_daemon.service import request_desk, supervisor, tenant_task
 from inara_daemon.store import engines, transactions
 from inara_daemon.store.state import runs
 from inara_daemon.store.state.runs import Run, RunOutcome, RunReason
+from tests.integration.service.rare_looks import look_rarely
 from tests.stage import Stage, execute, open_stage, rows
 
 pytestmark = pytest.mark.virtual_time
@@ -27,12 +25,7 @@ MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
 
 @pytest.fixture(autouse=True)
 def _rare_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Days pass sooner when whoever waits looks around once a minute only."""
-    monkeypatch.setattr(request_desk, "POLL_SECONDS", MINUTE)
-    monkeypatch.setattr(desk, "_LONGEST_NAP_SECONDS", MINUTE)
-    monkeypatch.setattr(outbox, "_NAP_SECONDS", MINUTE)
-    monkeypatch.setattr(supervisor, "_WATCH_SECONDS", MINUTE)
-    monkeypatch.setattr(tenant_task, "_NAP_SECONDS", MINUTE)
+    look_rarely(monkeypatch, MINUTE)
 
 
 @pytest.fixture

@@ -11,12 +11,10 @@ from pathlib import Path
 import pytest
 
 from inara_daemon.commander import Record, Standing, lookup_key
-from inara_daemon.inara import desk
-from inara_daemon.notify import outbox
 from inara_daemon.sandbox.inara import POISONED
 from inara_daemon.sandbox.world import make_world
-from inara_daemon.service import request_desk, supervisor, tenant_task
 from inara_daemon.store.state import roster as memory
+from tests.integration.service.rare_looks import look_rarely
 from tests.stage import Stage, open_stage, rows
 
 pytestmark = pytest.mark.virtual_time
@@ -30,12 +28,7 @@ _SIX = 5.5 * HOUR
 
 @pytest.fixture(autouse=True)
 def _rare_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Days pass sooner when whoever waits looks around as seldom as it may."""
-    monkeypatch.setattr(request_desk, "POLL_SECONDS", _NAP_SECONDS)
-    monkeypatch.setattr(desk, "_LONGEST_NAP_SECONDS", _NAP_SECONDS)
-    monkeypatch.setattr(outbox, "_NAP_SECONDS", _NAP_SECONDS)
-    monkeypatch.setattr(supervisor, "_WATCH_SECONDS", _NAP_SECONDS)
-    monkeypatch.setattr(tenant_task, "_NAP_SECONDS", _NAP_SECONDS)
+    look_rarely(monkeypatch, _NAP_SECONDS)
 
 
 @dataclass
