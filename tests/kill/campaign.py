@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import random
-import signal
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.kill.board import Board, Phase, Stage
 from tests.kill.ground import Ground
 from tests.kill.moods import deal
 from tests.kill.pauses import LONGER_THAN_ANY_PAUSE, Pause, Trouble
-from tests.kill.population import Death, FailedError, Life, Population
+from tests.kill.population import Death, Life, Population
 
 DAY = 86_400.0
 _LAST_LIFE_SECONDS = 90.0
@@ -172,44 +170,31 @@ class Campaign:
                 self.count(sync)
                 self._note("sync killed")
 
-    def reload(self) -> None:
-        """SIGHUP to every daemon."""
-        for life in self.population.daemons():
-            if self.board.stage(life.slot) is not Stage.UNBORN:
-                self.population.signal(life, signal.SIGHUP)
-
     def _reload(self) -> None:
         self.population.wait_for_leader(5.0)
         self.ground.change_tenants(self.dice)
-        self.reload()
+        self.population.reload()
         time.sleep(self.dice.uniform(0.0, 0.1))
         self._note("reload")
 
     def _break_tenants(self) -> None:
         """A reload that must be refused; a daemon that is just starting would rightly end."""
-        self._wait(self._have_all_begun, 5.0, "every daemon to have read tenant.json")
+        self.population.wait_until(self._have_all_begun, 5.0, "every daemon to have read tenant.json")
         self.ground.break_tenants()
-        self.reload()
+        self.population.reload()
         time.sleep(0.05)
         self.ground.write_tenants()
-        self.reload()
+        self.population.reload()
         self._note("reload of a broken file")
 
     def _terminate(self) -> None:
-        """SIGTERM to a daemon that has come so far as to listen."""
-        self.population.wait_for_leader(5.0)
-        ready = [life for life in self.population.daemons() if self.board.stage(life.slot) >= Stage.STANDING_BY]
-        if ready:
-            self.population.terminate(self.dice.choice(ready))
+        if self.population.terminate_somebody():
             self._note("SIGTERM")
 
     def reboot(self) -> None:
         """The host is reset: everybody is gone at once, and another boot has begun."""
-        for life in tuple(self.population.living):
-            if life.process.is_alive():
-                self.count(life)
-        self.population.census()
-        self.board.reboot(self.dice.uniform(1.0, 1_000.0))
+        for life in self.population.reset_host():
+            self.count(life)
         self._note("reboot")
 
     def _suspend(self) -> None:
@@ -248,7 +233,7 @@ class Campaign:
         self.board.wall_shift = self._days * DAY
         last_run = (self.ground.ask("SELECT max(id) FROM run") or [(0,)])[0][0] or 0
         life = self.population.bear("run")
-        self._wait(
+        self.population.wait_until(
             lambda: self._is_settled(last_run), _LAST_LIFE_SECONDS, "the last life to bring everything to its end"
         )
         self.population.terminate(life)
@@ -266,11 +251,3 @@ class Campaign:
         return len(self.ground.ask(complete, last_run)) == len(self.ground.names) and not any(
             map(self.ground.ask, left)
         )
-
-    def _wait(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
-        end = time.monotonic() + seconds
-        while not condition():
-            self.population.census()
-            if time.monotonic() > end:
-                raise FailedError(f"waited {seconds:.0f} s in vain for {what}")
-            time.sleep(0.05)

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import random
-import signal
 import time
-from collections.abc import Callable
 
 from tests.kill.board import Board, Phase, Stage
 from tests.kill.channels import GUEST, HOUR, LAST_DEAD, LOST, TWINS, Channels
 from tests.kill.delivery_tally import DeliveryTally
 from tests.kill.moods import Moods, deal
-from tests.kill.population import FailedError, Life, Population
+from tests.kill.population import Life, Population
 
 _KILLS_BETWEEN_EVENTS = 4
 _AIM_SECONDS = {True: 1.0, False: 0.3}
 """How long to wait for somebody amid what is aimed at: longer if there is something to do."""
 _WORK_SECONDS = 0.5
 """Every other life may get something done before anybody aims at it."""
-_FEW_KILLS = 100
 _LAST_LIFE_SECONDS = 60.0
 _OUTAGE_SECONDS = 0.5
 _BURIAL_SECONDS = 6.0
@@ -66,6 +63,7 @@ class Deliveries:
                 self._let_guest_come_or_go,
                 self._reload,
                 self._terminate,
+                self._reboot,
                 self._step_wall_clock,
                 self._step_wall_clock,
                 self._leave_in_peace,
@@ -191,7 +189,7 @@ class Deliveries:
         for _ in range(self.dice.randint(2, 6)):
             self._kill(next(self._aims))
         self.channels.replace_webhook(squadron)
-        self._let_reload()
+        self.population.reload()
         self._note(f"webhook lost: {how}")
 
     def _somebody_with_a_message(self) -> str:
@@ -207,25 +205,15 @@ class Deliveries:
     def _let_guest_come_or_go(self) -> None:
         self.channels.has_guest = not self.channels.has_guest
         self.channels.write_tenants()
-        self._let_reload()
+        self.population.reload()
         self._note("guest came or went")
 
     def _reload(self) -> None:
-        self._let_reload()
+        self.population.reload()
         self._note("reload")
 
-    def _let_reload(self) -> None:
-        """SIGHUP to every daemon."""
-        for life in self.population.daemons():
-            if self.board.stage(life.slot) is not Stage.UNBORN:
-                self.population.signal(life, signal.SIGHUP)
-
     def _terminate(self) -> None:
-        """SIGTERM to a daemon that has come so far as to listen."""
-        self.population.wait_for_leader(5.0)
-        ready = [life for life in self.population.daemons() if self.board.stage(life.slot) >= Stage.STANDING_BY]
-        if ready:
-            self.population.terminate(self.dice.choice(ready))
+        if self.population.terminate_somebody():
             self._note("SIGTERM")
 
     def _leave_in_peace(self) -> None:
@@ -252,15 +240,10 @@ class Deliveries:
 
     # --- The end ------------------------------------------------------------------------------------------------------
 
-    def _kill_everybody(self) -> None:
-        for life in tuple(self.population.living):
-            if life.process.is_alive():
-                self._count(life)
-        self.population.census()
-
     def _reboot(self) -> None:
-        """Another boot has begun; but once, as each life of another boot waits for Discord anew."""
-        self.board.reboot(self.dice.uniform(1.0, 1_000.0))
+        """The host is reset: everybody is gone at once, and another boot has begun."""
+        for life in self.population.reset_host():
+            self._count(life)
         self._note("reboot")
 
     def _live_to_the_end(self) -> None:
@@ -268,9 +251,7 @@ class Deliveries:
 
         On the third it is replaced and its losses are told, with the rest; on the fourth nothing is left.
         """
-        self._kill_everybody()
-        if self.tally.wanted >= _FEW_KILLS:
-            self._reboot()
+        self._reboot()
         self.channels.stand_in.order("discord:calm")
         for squadron in sorted(set(self.channels.owns.values())):
             self.channels.replace_webhook(squadron)
@@ -293,7 +274,11 @@ class Deliveries:
         self.channels.stand_in.order("turn_powers")
         self.channels.stand_in.world.turn_powers()
         life = self.population.bear("run")
-        self._wait(lambda: self._is_settled(last_run), "a life without trouble to bring everything to its end")
+        self.population.wait_until(
+            lambda: self._is_settled(last_run),
+            _LAST_LIFE_SECONDS,
+            "a life without trouble to bring everything to its end",
+        )
         self.population.terminate(life)
 
     def _is_settled(self, last_run: int) -> bool:
@@ -302,11 +287,3 @@ class Deliveries:
         everybody = len(self.channels.owns) - 1
         done = len(set(self.channels.ask(complete, last_run)) - {(LOST,)}) == everybody
         return done and not self._is_busy()
-
-    def _wait(self, condition: Callable[[], bool], what: str) -> None:
-        end = time.monotonic() + _LAST_LIFE_SECONDS
-        while not condition():
-            self.population.census()
-            if time.monotonic() > end:
-                raise FailedError(f"waited {_LAST_LIFE_SECONDS:.0f} s in vain for {what}")
-            time.sleep(0.05)

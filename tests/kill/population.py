@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -166,6 +166,37 @@ class Population:
         code = self._bury(life)
         if code != 0:
             raise FailedError(f"exit code {code} after SIGTERM")
+
+    def terminate_somebody(self) -> bool:
+        """SIGTERM to a daemon that has come so far as to listen, once somebody leads; whether there was one."""
+        self.wait_for_leader(5.0)
+        ready = [life for life in self.daemons() if self.board.stage(life.slot) >= Stage.STANDING_BY]
+        if ready:
+            self.terminate(self.dice.choice(ready))
+        return bool(ready)
+
+    def reload(self) -> None:
+        """SIGHUP to every daemon."""
+        for life in self.daemons():
+            if self.board.stage(life.slot) is not Stage.UNBORN:
+                self.signal(life, signal.SIGHUP)
+
+    def reset_host(self) -> Iterator[Life]:
+        """Another boot has begun, once each of those given here, who are alive, has been killed."""
+        for life in tuple(self.living):
+            if life.process.is_alive():
+                yield life
+        self.census()
+        self.board.reboot(self.dice.uniform(1.0, 1_000.0))
+
+    def wait_until(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
+        """Let everybody live until then. Raises FailedError if it takes longer."""
+        end = time.monotonic() + seconds
+        while not condition():
+            self.census()
+            if time.monotonic() > end:
+                raise FailedError(f"waited {seconds:.0f} s in vain for {what}")
+            time.sleep(0.05)
 
     def _bury(self, life: Life) -> int | None:
         life.process.join(DEATH_SECONDS)
