@@ -202,8 +202,11 @@ class Campaign:
         self._note("suspend")
 
     def _step_wall_clock(self) -> None:
-        """The wall clock is wrong for a while, days before or hours after what it was."""
-        self.board.wall_shift = self._days * DAY + self.dice.choice([-40 * DAY, -DAY, -3_600.0, 3_600.0, 0.4 * DAY])
+        """The wall clock is wrong for a while, weeks before or hours after what it was.
+
+        Not by more than a month, after which the outbox forgets what it has sent, and the verdict could not count.
+        """
+        self.board.wall_shift = self._days * DAY + self.dice.choice([-20 * DAY, -DAY, -3_600.0, 3_600.0, 0.4 * DAY])
         self._note("wall clock stepped")
         self.kill(None)
         self.kill(None)
