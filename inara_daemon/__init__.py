@@ -8,7 +8,8 @@ The way of a commander, from an event to a Discord message, by file:
     answers             what an answer changes for a tenant   service/discovery   new commanders between runs
     store/state         written ahead, then to `cmdr`         run_facts     what a run did and met
     report_text         what the report says of it            report_reason whether and why it is sent
-    notify/outbox, lane the durable queue, a lane for each    notify/channels, discord   where messages go
+    notify/outbox, lane the durable queue, a lane for each    notify/waits  who must wait before the next request
+    notify/channels     the services that messages go to      notify/discord, discord_format   one message on Discord
 
 Pure, without I/O, at the top: commander (ranks, merge, diff), roster_row, roster_plan, answers, change_words, report
 (the neutral message), problem_memory (what was told before), log_lines (few enough for a channel), night (what it

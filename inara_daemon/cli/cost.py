@@ -6,10 +6,11 @@ import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from inara_daemon.cli.screen import console, counted, duration, plain, table
+from inara_daemon.cli.screen import console, duration, plain, table
 from inara_daemon.commander import Record
 from inara_daemon.inara.budget import MARGIN
 from inara_daemon.night import Asking, NightCost, Pace, night_cost
+from inara_daemon.report_text import counted
 from inara_daemon.roster_plan import Roster, sort_out
 from inara_daemon.service.schedule import Timetable
 from inara_daemon.settings import Settings

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from inara_daemon.cli.screen import console, counted, duration, plain, table
+from inara_daemon.cli.screen import console, duration, plain, table
 from inara_daemon.notify.channels import open_channels
+from inara_daemon.report_text import counted
 from inara_daemon.secret import Secret
 from inara_daemon.service.engine import House
 from inara_daemon.store.state import log_buffers, outbox

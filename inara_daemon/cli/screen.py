@@ -51,8 +51,3 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds / 60), 60)
     return f"{minutes} h {rest:02} min" if minutes else f"{rest} min"
-
-
-def counted(count: int, noun: str) -> str:
-    """A number and its noun, such as `1 request` or `2 requests`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -11,13 +11,14 @@ from inara_daemon.cli.cost import cost_of, next_asking, next_run_at, print_cost,
 from inara_daemon.cli.delivery import print_delivery
 from inara_daemon.cli.exits import Exit
 from inara_daemon.cli.place import Place, read_tenants, state_exists, state_url
-from inara_daemon.cli.screen import console, counted, duration, moment, plain, table
+from inara_daemon.cli.screen import console, duration, moment, plain, table
 from inara_daemon.cli.sync import choose
 from inara_daemon.cli.why import held_until
 from inara_daemon.commander import lookup_key
 from inara_daemon.inara.budget import Budget
 from inara_daemon.inara.pauses import EVERY_KEY, OUTAGE, Pauses
 from inara_daemon.night import Asking
+from inara_daemon.report_text import counted
 from inara_daemon.service.engine import REQUEST_SECONDS, House
 from inara_daemon.store.state import roster as memory
 from inara_daemon.store.state import runs

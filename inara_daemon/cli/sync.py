@@ -13,7 +13,8 @@ from rich.text import Text
 from inara_daemon.change_words import words
 from inara_daemon.cli.exits import Exit
 from inara_daemon.cli.place import Place, read_tenants
-from inara_daemon.cli.screen import console, counted, duration, moment, plain
+from inara_daemon.cli.screen import console, duration, moment, plain
+from inara_daemon.report_text import counted
 from inara_daemon.service.engine import House
 from inara_daemon.service.errand import Errand, HeldError, Progress
 from inara_daemon.store.state import changes, runs

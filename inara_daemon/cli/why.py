@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from inara_daemon.cli.screen import counted, moment
+from inara_daemon.cli.screen import moment
 from inara_daemon.commander import MAX_NAME_LENGTH, Record, Standing
 from inara_daemon.inara.pauses import Pause
 from inara_daemon.night import Pace
+from inara_daemon.report_text import counted
 from inara_daemon.roster_plan import PARTS, Part, Plan, Reason, waits_until
 
 STANDINGS: Mapping[Standing | None, str] = {

@@ -12,9 +12,10 @@ import structlog
 from inara_daemon.clock import Clock
 from inara_daemon.nap import nap
 from inara_daemon.notify import stored_report
-from inara_daemon.notify.channel import Channel, Delivery, Scope, SendResult
+from inara_daemon.notify.channel import Channel, Delivery, SendResult
 from inara_daemon.notify.lane import EXPIRED, Lane, Step, Streak, Waiting, follow
-from inara_daemon.notify.outbox_store import Holds, OutboxStore, Patience
+from inara_daemon.notify.outbox_store import OutboxStore, Patience
+from inara_daemon.notify.waits import Waits
 from inara_daemon.report import Report
 from inara_daemon.secret import Secret
 
@@ -51,9 +52,7 @@ class Outbox:
         self._lanes: dict[str, Lane] = {}
         self._drivers: dict[str, asyncio.Task[None]] = {}
         self._dead: dict[str, str] = {}
-        self._holds: dict[str, float] = {}
-        self._free_at: defaultdict[str, float] = defaultdict(float)
-        """When the next request may leave for a service, by CLOCK_BOOTTIME."""
+        self._waits = Waits(clock)
         self._recovered = self._dispatched = False
         self._changed = asyncio.Event()
         self._news = asyncio.Event()
@@ -116,12 +115,9 @@ class Outbox:
                 _log.error("messages_unknown", count=unknown, reason="the daemon ended while they were being sent")
         await self._store.prune(now, here)
         self._dead = dict(await self._store.dead_webhooks())
-        stored = await self._store.holds()
-        holds = {scope: (self._clock.here(until, seconds), seconds) for scope, (until, seconds) in stored.items()}
-        if holds != stored:  # of another boot: unless noted, each restart would begin these waits once more
-            await self._store.hold(holds)
-        for scope, (until, _) in holds.items():
-            self._holds[scope] = max(until.seconds, self._holds.get(scope, 0.0))
+        begun_anew = self._waits.take_up(await self._store.holds())
+        if begun_anew:  # unless noted, each restart would begin these waits once more
+            await self._store.hold(begun_anew)
 
     async def _dispatch(self) -> None:
         """Put each waiting message into its tenant's lane, and settle those that have nowhere to go."""
@@ -178,34 +174,15 @@ class Outbox:
                 lane.messages.clear()
                 self._changed.set()  # the next dispatch knows where they go
                 return
-            wait = self._wait(lane)
+            wait = self._waits.until_its_turn(lane)
             if wait > 0:
-                lane.slot = None  # what everybody waited for is no time to go all at once
                 await nap(self._news, wait)
-                continue
-            if not self._is_its_turn(lane):
-                await nap(self._news, (lane.slot or 0.0) - self._clock.boottime())
                 continue
             lane.sending = message.id
             try:
                 await self._attempt(lane, message, url)
             finally:
                 lane.sending = None
-
-    def _is_its_turn(self, lane: Lane) -> bool:
-        """However many lanes are ready for a service, their requests leave one after another."""
-        now = self._clock.boottime()
-        if lane.slot is None:
-            lane.slot = max(self._free_at[lane.channel.name], now)
-            self._free_at[lane.channel.name] = lane.slot + lane.channel.spacing
-        if lane.slot > now:
-            return False
-        lane.slot = None
-        return True
-
-    def _wait(self, lane: Lane) -> float:
-        holds = (self._holds.get(scope, 0.0) for scope in (lane.name, lane.channel.name))
-        return max(lane.paced_until, *holds) - self._clock.boottime()
 
     async def _attempt(self, lane: Lane, message: Waiting, url: Secret) -> None:
         # Without a note that it is being sent it is not sent: after a crash nobody could tell.
@@ -217,7 +194,7 @@ class Outbox:
             del lane.messages[message.id]
         elif told is None:
             await self._settle(lane, message, SendResult(Delivery.REFUSED, _UNREADABLE))
-        elif self._stopping.is_set() or self._wait(lane) > 0:  # what another lane was told while this one noted
+        elif self._stopping.is_set() or self._waits.left(lane) > 0:  # what another lane was told while this one noted
             await self._put_back(lane, message, None, Step(plain=message.plain))
         else:
             await self._conclude(lane, message, await self._send(lane.channel, url, message, told))
@@ -261,22 +238,11 @@ class Outbox:
             count=step.counts,
             missed=lane.missed,
             expired=[each.id for each in expired],
-            holds=self._hold(lane, step),
+            holds=self._waits.hold(lane, step),
             now=self._clock.now(),
         )
         await self._patience.surely(note)
         self._tell_lost(expired, EXPIRED, error)
-
-    def _hold(self, lane: Lane, step: Step) -> Holds:
-        """Let the lane or its whole service wait; what is new about that."""
-        scope = lane.name if step.scope is Scope.DESTINATION else lane.channel.name
-        until = self._clock.moment(step.wait)
-        if step.wait <= 0 or until.seconds <= self._holds.get(scope, 0.0):
-            return {}  # what another lane was told holds longer
-        self._holds[scope] = until.seconds
-        if step.scope is Scope.SERVICE:
-            _log.warning("service_limited", service=scope, seconds=step.wait)
-        return {scope: (until, step.wait)}
 
     async def _bury(self, lane: Lane, message: Waiting, error: str) -> None:
         self._dead[lane.name] = error
