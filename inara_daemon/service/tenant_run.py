@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from functools import partial
 
 import structlog
@@ -19,6 +18,7 @@ from inara_daemon.roster_plan import Plan, Roster, newest_event, plan, plan_name
 from inara_daemon.service.database_patience import DatabaseGivenUpError, DatabasePatience
 from inara_daemon.service.off_the_loop import computed
 from inara_daemon.service.roster_sync import RosterSync
+from inara_daemon.service.run_ending import OUTCOMES, Ending, shortfall
 from inara_daemon.service.run_problems import RunProblems
 from inara_daemon.service.run_report import RunEnd, end_run, summarise, tally
 from inara_daemon.service.services import Services
@@ -38,18 +38,6 @@ _NAMES_A_SAVE = 200
 _SCHEDULED = frozenset({RunReason.CRON, RunReason.CATCH_UP, RunReason.FIRST, RunReason.RELOAD})
 
 _log = structlog.get_logger("inara_daemon.run")
-
-
-class Ending(StrEnum):
-    """Why a run stopped asking."""
-
-    ANSWERED = "answered"
-    DEADLINE = "deadline"
-    NIGHT_SPENT = "night_spent"
-    KEY_REFUSED = "key_refused"
-    DATABASE = "database"
-    HANDED_OVER = "handed_over"
-    """The engine stops or the tenant's configuration changed: the run stays open."""
 
 
 class _Stop(Exception):  # noqa: N818 - not an error
@@ -297,7 +285,7 @@ class TenantRun:
 
     async def _end(self, ending: Ending) -> None:
         counts = await self._count()
-        outcome = await self._outcome(ending)
+        outcome = await self._note_shortfall(ending)
         await self._problems.store()  # what went wrong while the state was away as well
         async with self.services.state.read() as connection:
             run = await runs.load(connection, self.run.id) or self.run
@@ -320,25 +308,17 @@ class TenantRun:
         if reason is not None:
             self.services.wake_outbox()
 
-    async def _outcome(self, ending: Ending) -> RunOutcome:
+    async def _note_shortfall(self, ending: Ending) -> RunOutcome:
         """How the run ended, with the reason noted where it isn't complete."""
-        if ending is Ending.ANSWERED:
-            return RunOutcome.COMPLETE
-        counts = self.counts()
-        covered = f"covered {counts['answered']:,} of {counts['names']:,} commanders"
-        pause = self.services.pauses.in_force(self.fingerprint)
-        if ending is Ending.DEADLINE:
-            because = (
-                f"requests are paused ({pause.reason.replace('_', ' ')})"
-                if pause is not None
-                else "the time until the next run is over"
-            )
-            await self.note("incomplete", f"{covered}; {because}; the next run begins with the rest")
-        elif ending is Ending.NIGHT_SPENT:
-            minutes = self.services.settings.night_minutes
-            await self.note("incomplete", f"{covered} in the {minutes} minutes of a night; the next run goes on")
-        _log.warning("run_incomplete", ending=ending.value, answered=counts["answered"], names=counts["names"])
-        return RunOutcome.FAILED if ending in {Ending.DATABASE, Ending.KEY_REFUSED} else RunOutcome.INCOMPLETE
+        if ending is not Ending.ANSWERED:
+            counts = self.counts()
+            pause = self.services.pauses.in_force(self.fingerprint)
+            paused = None if pause is None else pause.reason
+            text = shortfall(ending, counts, paused=paused, night_minutes=self.services.settings.night_minutes)
+            if text is not None:
+                await self.note("incomplete", text)
+            _log.warning("run_incomplete", ending=ending.value, answered=counts["answered"], names=counts["names"])
+        return OUTCOMES[ending]
 
 
 def _news(roster: Roster, records: Mapping[str, Record]) -> tuple[list[str], int]:

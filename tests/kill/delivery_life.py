@@ -18,6 +18,7 @@ from inara_daemon.report import Report
 from inara_daemon.report_reason import Reason
 from inara_daemon.secret import Secret
 from inara_daemon.service import tenant_run, tenant_task
+from inara_daemon.service.run_ending import Ending
 from inara_daemon.service.run_report import RunEnd, end_run
 from inara_daemon.service.tenant_run import TenantRun
 from inara_daemon.store.state.outbox import OutboxTable
@@ -76,7 +77,7 @@ def _mark_run_ends(marks: Marks) -> None:
     """From the first statement of the transaction that ends a run until it is committed."""
     end = TenantRun._end
 
-    async def marked_end(run: TenantRun, ending: tenant_run.Ending) -> None:
+    async def marked_end(run: TenantRun, ending: Ending) -> None:
         step = _Step(marks)
         _step.set(step)
         try:
